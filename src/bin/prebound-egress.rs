@@ -1,0 +1,3 @@
+//! The `prebound-egress` program.
+
+fn main() {}

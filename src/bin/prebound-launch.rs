@@ -1,0 +1,3 @@
+//! The `prebound-launch` program.
+
+fn main() {}

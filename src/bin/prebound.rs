@@ -1,0 +1,3 @@
+//! The `prebound` program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! unbound.conf: syntax, the table of options, and the checked configuration.

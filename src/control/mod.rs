@@ -1,0 +1,1 @@
+//! The operator's side: Unbound's control protocol.

@@ -1,0 +1,1 @@
+//! The resolver process: startup, signals, reload, stop.

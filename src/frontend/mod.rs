@@ -1,0 +1,1 @@
+//! The clients' side: DNS over UDP and TCP on passed sockets.

@@ -1,0 +1,1 @@
+//! The launcher: does for anybody what systemd does for a unit.

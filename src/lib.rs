@@ -1,0 +1,43 @@
+//! prebound: a validating, recursive, caching DNS resolver that never calls socket(2).
+//!
+//! Every socket it listens on is passed in by the service manager (`LISTEN_FDS`), every socket it
+//! asks with comes from a small broker. What is left is pure computation over descriptors that
+//! somebody else opened.
+//!
+//! # Layers
+//!
+//! A module names only modules in rows below its own; `tests/layers.rs` enforces it.
+//!
+//! ```text
+//!  8  daemon   launch   lab                    startup, signals, reload, stop
+//!  7  frontend  control                        clients and operators
+//!  6  engine                                   tokio: one worker per thread; performs actions
+//!  ─────────────── async and system calls above, pure below ───────────────
+//!  5  mesh                                     questions in flight: joins equal ones, subqueries
+//!  4  iterator │ validator                     sans-IO state machines; do not know each other
+//!  3  cache │ policy                           shared memory; may this client ask
+//!  2  config  egress  metrics  logging  systemd
+//!  1  wire                                     names, messages, records
+//!  0  clock  status  budget                    time, verdicts, limits
+//! ```
+
+pub mod budget;
+pub mod cache;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod daemon;
+pub mod egress;
+pub mod engine;
+pub mod frontend;
+pub mod iterator;
+pub mod lab;
+pub mod launch;
+pub mod logging;
+pub mod mesh;
+pub mod metrics;
+pub mod policy;
+pub mod status;
+pub mod systemd;
+pub mod validator;
+pub mod wire;

@@ -1,0 +1,1 @@
+//! Questions in flight: joins equal ones, runs subqueries, owns the budget of each client query.

@@ -1,0 +1,1 @@
+//! May this client ask, and do we know the answer locally.

@@ -1,0 +1,1 @@
+//! Being a good service: passed descriptors, notification, watchdog, sandbox.

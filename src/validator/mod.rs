@@ -1,0 +1,1 @@
+//! DNSSEC validation: from a response and what vouches for it to a verdict.

@@ -1,0 +1,1 @@
+//! Names, messages and records as they are on the wire.
