@@ -1,0 +1,74 @@
+//! The name servers of the root, as far as they are built in.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::zone::RootHint;
+
+/// Letter, IPv4 and IPv6 address of each server of `root-servers.net.`, as IANA publishes them
+/// (root.hints). Priming (RFC 9609) replaces them by what the root itself says.
+const SERVERS: [(char, Ipv4Addr, Ipv6Addr); 13] = [
+    ('a', v4(198, 41, 0, 4), v6(0x0503, 0xba3e, 0, 0, 0x0002, 0x0030)),
+    ('b', v4(170, 247, 170, 2), Ipv6Addr::new(0x2801, 0x01b8, 0x10, 0, 0, 0, 0, 0xb)),
+    ('c', v4(192, 33, 4, 12), v6(0x0500, 0x0002, 0, 0, 0, 0xc)),
+    ('d', v4(199, 7, 91, 13), v6(0x0500, 0x002d, 0, 0, 0, 0xd)),
+    ('e', v4(192, 203, 230, 10), v6(0x0500, 0x00a8, 0, 0, 0, 0xe)),
+    ('f', v4(192, 5, 5, 241), v6(0x0500, 0x002f, 0, 0, 0, 0xf)),
+    ('g', v4(192, 112, 36, 4), v6(0x0500, 0x0012, 0, 0, 0, 0x0d0d)),
+    ('h', v4(198, 97, 190, 53), v6(0x0500, 0x0001, 0, 0, 0, 0x0053)),
+    ('i', v4(192, 36, 148, 17), Ipv6Addr::new(0x2001, 0x07fe, 0, 0, 0, 0, 0, 0x0053)),
+    ('j', v4(192, 58, 128, 30), v6(0x0503, 0x0c27, 0, 0, 0x0002, 0x0030)),
+    ('k', v4(193, 0, 14, 129), Ipv6Addr::new(0x2001, 0x07fd, 0, 0, 0, 0, 0, 0x0001)),
+    ('l', v4(199, 7, 83, 42), v6(0x0500, 0x009f, 0, 0, 0, 0x0042)),
+    ('m', v4(202, 12, 27, 33), Ipv6Addr::new(0x2001, 0x0dc3, 0, 0, 0, 0, 0, 0x0035)),
+];
+
+const fn v4(a: u8, b: u8, c: u8, d: u8) -> Ipv4Addr {
+    Ipv4Addr::new(a, b, c, d)
+}
+
+/// 2001:B:C::E:F:G:H with `::` for one group.
+const fn v6(b: u16, c: u16, d: u16, f: u16, g: u16, h: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, b, c, d, 0, f, g, h)
+}
+
+/// The thirteen servers of the root with both addresses each.
+pub(super) fn built_in() -> Vec<RootHint> {
+    SERVERS
+        .iter()
+        .map(|&(letter, v4, v6)| RootHint {
+            name: format!("{letter}.root-servers.net."),
+            addrs: vec![IpAddr::V4(v4), IpAddr::V6(v6)],
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_addresses_read_as_iana_writes_them() {
+        let got: Vec<String> = built_in()
+            .iter()
+            .map(|h| format!("{} {} {}", h.name, h.addrs[0], h.addrs[1]))
+            .collect();
+        assert_eq!(
+            got,
+            [
+                "a.root-servers.net. 198.41.0.4 2001:503:ba3e::2:30",
+                "b.root-servers.net. 170.247.170.2 2801:1b8:10::b",
+                "c.root-servers.net. 192.33.4.12 2001:500:2::c",
+                "d.root-servers.net. 199.7.91.13 2001:500:2d::d",
+                "e.root-servers.net. 192.203.230.10 2001:500:a8::e",
+                "f.root-servers.net. 192.5.5.241 2001:500:2f::f",
+                "g.root-servers.net. 192.112.36.4 2001:500:12::d0d",
+                "h.root-servers.net. 198.97.190.53 2001:500:1::53",
+                "i.root-servers.net. 192.36.148.17 2001:7fe::53",
+                "j.root-servers.net. 192.58.128.30 2001:503:c27::2:30",
+                "k.root-servers.net. 193.0.14.129 2001:7fd::1",
+                "l.root-servers.net. 199.7.83.42 2001:500:9f::42",
+                "m.root-servers.net. 202.12.27.33 2001:dc3::35",
+            ]
+        );
+    }
+}

@@ -1,0 +1,545 @@
+//! The checked configuration.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use super::hints;
+use super::net::{AccessAction, Netblock};
+use super::values::{Iterations, Module, Nsid, OutgoingPorts, ValDate};
+use super::zone::{LocalRecord, LocalZone, RootHint, TrustAnchor, ZoneTarget};
+
+/// Everything unbound.conf says, checked, with defaults filled in. It never changes after
+/// loading; a reload makes a new one.
+///
+/// A field has the name of its option in snake case. Sizes are in bytes. Times are in the unit
+/// of the option, which the field states. [`Config::default`] is what an empty file gives, apart
+/// from the trust anchors, which depend on the rest (see [`super::load`]). The defaults are those of Unbound 1.26 except
+/// `ede` (on) and those that only describe paths, users and logging of the daemon.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    //--- Threads and listeners
+    /// Worker threads.
+    pub num_threads: u16,
+    /// Port for `interface:` lines without `@PORT`.
+    pub port: u16,
+    /// Where clients are expected to find us. The sockets come from outside; this is what they
+    /// are compared with.
+    pub interfaces: Vec<SocketAddr>,
+    /// `interface:` lines that name a network interface, as written.
+    pub interface_names: Vec<String>,
+    /// Port on which streams speak TLS (RFC 7858).
+    pub tls_port: u16,
+    /// Further ports on which streams speak TLS.
+    pub tls_additional_port: Vec<u16>,
+    /// Port on which streams speak HTTPS (RFC 8484).
+    pub https_port: u16,
+    /// Private key of the TLS listeners; empty: none.
+    pub tls_service_key: PathBuf,
+    /// Certificate chain of the TLS listeners; empty: none.
+    pub tls_service_pem: PathBuf,
+    /// Certificates that upstream servers are checked against; empty: none.
+    pub tls_cert_bundle: PathBuf,
+    /// Path of DNS over HTTPS.
+    pub http_endpoint: String,
+    /// Serve IPv4 clients and ask over IPv4.
+    pub do_ip4: bool,
+    /// Serve IPv6 clients and ask over IPv6.
+    pub do_ip6: bool,
+    /// Serve and ask over UDP.
+    pub do_udp: bool,
+    /// Serve and ask over TCP.
+    pub do_tcp: bool,
+    /// Stream connections of clients, per thread.
+    pub incoming_num_tcp: usize,
+    /// Milliseconds a stream without queries stays open; less when few are left.
+    pub tcp_idle_timeout: u32,
+    /// Offer clients the keepalive option on streams (RFC 7828).
+    pub edns_tcp_keepalive: bool,
+    /// Milliseconds a stream stays open when keepalive was negotiated.
+    pub edns_tcp_keepalive_timeout: u32,
+    /// Most streams at once from the addresses of a netblock; the most specific counts.
+    pub tcp_connection_limit: Vec<(Netblock, u32)>,
+    /// Bytes of answers that may wait in all streams of a thread.
+    pub stream_wait_size: usize,
+
+    //--- Clients
+    /// Who may ask; the most specific block decides ([`Config::access`]).
+    pub access_control: Vec<(Netblock, AccessAction)>,
+    /// Largest UDP answer.
+    pub max_udp_size: u16,
+    /// Treat EDNS sizes below 512 as 512 (RFC 6891 §6.2.5).
+    pub harden_short_bufsize: bool,
+    /// Drop queries too large to be ordinary ones.
+    pub harden_large_queries: bool,
+    /// Leave out of answers what the question does not need.
+    pub minimal_responses: bool,
+    /// Answer ANY with one small answer (RFC 8482).
+    pub deny_any: bool,
+    /// Rotate records of an RRset between answers.
+    pub rrset_roundrobin: bool,
+    /// Validate although the client set CD.
+    pub ignore_cd_flag: bool,
+    /// Extended DNS Errors (RFC 8914). On here, off in Unbound.
+    pub ede: bool,
+    /// EDE 3 (Stale Answer) with expired answers.
+    pub ede_serve_expired: bool,
+    /// Queries that may be in flight, per thread.
+    pub num_queries_per_thread: usize,
+    /// Milliseconds after which a query may be pushed out when all places are taken.
+    pub jostle_timeout: u32,
+    /// Milliseconds after which a UDP client no longer gets an answer; 0: never.
+    pub discard_timeout: u32,
+    /// Queries one client address may have waiting; 0: any number.
+    pub wait_limit: u32,
+    /// The same for clients with a valid cookie.
+    pub wait_limit_cookie: u32,
+    /// [`Config::wait_limit`] for netblocks; None: any number.
+    pub wait_limit_netblock: Vec<(Netblock, Option<u32>)>,
+    /// [`Config::wait_limit_cookie`] for netblocks; None: any number.
+    pub wait_limit_cookie_netblock: Vec<(Netblock, Option<u32>)>,
+    /// Refuse `id.server.` and `hostname.bind.`.
+    pub hide_identity: bool,
+    /// What those say; empty: the host name.
+    pub identity: String,
+    /// Refuse `version.server.` and `version.bind.`.
+    pub hide_version: bool,
+    /// What those say; empty: name and version of the package.
+    pub version: String,
+    /// Refuse `trustanchor.unbound.`.
+    pub hide_trustanchor: bool,
+    /// Name server identifier (RFC 5001); None: not sent.
+    pub nsid: Option<Nsid>,
+    /// Names answered from the configuration, without the zones that are always there.
+    pub local_zones: Vec<LocalZone>,
+    /// Records of local zones.
+    pub local_data: Vec<LocalRecord>,
+    /// Take the private reverse zones (RFC 6303) off the list of zones that are always there.
+    pub unblock_lan_zones: bool,
+    /// Do not validate in the private reverse zones.
+    pub insecure_lan_zones: bool,
+
+    //--- Upstream
+    /// EDNS size in our queries (RFC 6891).
+    pub edns_buffer_size: u16,
+    /// Our own addresses to ask from; empty: the system chooses.
+    pub outgoing_interface: Vec<Netblock>,
+    /// Source ports of our queries (`outgoing-port-permit:`, `outgoing-port-avoid:`).
+    pub outgoing_ports: OutgoingPorts,
+    /// Sockets for queries, per thread.
+    pub outgoing_range: usize,
+    /// TCP connections to servers, per thread; 0: none.
+    pub outgoing_num_tcp: usize,
+    /// Ask over TCP only.
+    pub tcp_upstream: bool,
+    /// Ask over TLS only.
+    pub tls_upstream: bool,
+    /// Ask over UDP although `do-udp` is off.
+    pub udp_upstream_without_downstream: bool,
+    /// Milliseconds for a query over TCP.
+    pub tcp_auth_query_timeout: u32,
+    /// Milliseconds a connection to a server is kept for the next query.
+    pub tcp_reuse_timeout: u32,
+    /// Queries sent over one connection.
+    pub max_reuse_tcp_queries: u32,
+    /// Ask over IPv4 where a server has both.
+    pub prefer_ip4: bool,
+    /// Ask over IPv6 where a server has both.
+    pub prefer_ip6: bool,
+    /// Addresses never asked, [`Config::do_not_query_localhost`] included.
+    pub do_not_query_address: Vec<Netblock>,
+    /// Never ask 127.0.0.0/8 and ::1.
+    pub do_not_query_localhost: bool,
+    /// Name servers of the root.
+    pub root_hints: Vec<RootHint>,
+    /// Zones resolved by other resolvers.
+    pub forward_zones: Vec<ZoneTarget>,
+    /// Zones whose authoritative servers are given here.
+    pub stub_zones: Vec<ZoneTarget>,
+    /// What processes a query, in order.
+    pub module_config: Vec<Module>,
+    /// How many addresses of name servers to look up ahead, by depth of dependency: -1 all, 0
+    /// only when needed. The length is the greatest depth.
+    pub target_fetch_policy: Vec<i32>,
+    /// Use glue only from the zone's own servers.
+    pub harden_glue: bool,
+    /// Look up addresses that came as glue before using them.
+    pub harden_unverified_glue: bool,
+    /// NXDOMAIN also denies everything below (RFC 8020), when secure.
+    pub harden_below_nxdomain: bool,
+    /// Look up the NS records and addresses on the way down, to validate them.
+    pub harden_referral_path: bool,
+    /// Drop records that were not asked for.
+    pub harden_unknown_additional: bool,
+    /// Remove NS records that come unasked with a positive answer.
+    pub iter_scrub_promiscuous: bool,
+    /// Name servers kept of an NS RRset; 0: all.
+    pub iter_scrub_ns: usize,
+    /// Alias records kept of a response; 0: all.
+    pub iter_scrub_cname: usize,
+    /// Signatures kept of an RRset; 0: all.
+    pub iter_scrub_rrsig: usize,
+    /// Random letter case in questions.
+    pub use_caps_for_id: bool,
+    /// Names asked in plain case, with everything below.
+    pub caps_exempt: Vec<String>,
+    /// Ask servers only as much of the name as they need (RFC 9156).
+    pub qname_minimisation: bool,
+    /// Never fall back to the full name.
+    pub qname_minimisation_strict: bool,
+    /// Addresses that names outside [`Config::private_domain`] may not have.
+    pub private_address: Vec<Netblock>,
+    /// Names that may have them, with everything below.
+    pub private_domain: Vec<String>,
+    /// Replies nobody waits for after which the cache is emptied; 0: never.
+    pub unwanted_reply_threshold: u64,
+    /// Times a query is sent to one server.
+    pub outbound_msg_retry: u32,
+    /// Queries to servers for one question.
+    pub max_sent_count: u32,
+    /// Aliases followed for one question.
+    pub max_query_restarts: u32,
+    /// Queries to servers for one client query, with everything it needs.
+    pub max_global_quota: u32,
+    /// Milliseconds to wait for a server nothing is known about.
+    pub unknown_server_time_limit: u32,
+    /// Permil of queries sent to one of the fastest servers; 0: off.
+    pub fast_server_permil: u32,
+    /// How many servers count as fastest.
+    pub fast_server_num: u32,
+    /// Send queries without DO.
+    pub disable_edns_do: bool,
+    /// Reports DNS errors to the reporting agent of a zone (RFC 9567).
+    pub dns_error_reporting: bool,
+
+    //--- Caches
+    /// Bytes for finished answers.
+    pub msg_cache_size: usize,
+    /// Bytes for RRsets.
+    pub rrset_cache_size: usize,
+    /// Bytes for verified keys.
+    pub key_cache_size: usize,
+    /// Bytes for denials of names without DNSSEC records (`neg-cache-size`).
+    pub neg_cache_size: usize,
+    /// Servers remembered.
+    pub infra_cache_numhosts: usize,
+    /// Seconds what we know of a server is believed.
+    pub infra_host_ttl: u32,
+    /// Milliseconds, the least a server is waited for.
+    pub infra_cache_min_rtt: u32,
+    /// Milliseconds, the most a server is waited for.
+    pub infra_cache_max_rtt: u32,
+    /// Keep trying servers that are down.
+    pub infra_keep_probing: bool,
+    /// Seconds, cap of TTLs.
+    pub cache_max_ttl: u32,
+    /// Seconds, floor of TTLs.
+    pub cache_min_ttl: u32,
+    /// Seconds, cap of the TTL of denials (RFC 2308 §5).
+    pub cache_max_negative_ttl: u32,
+    /// Seconds, floor of the TTL of denials.
+    pub cache_min_negative_ttl: u32,
+    /// Refresh popular answers before they expire.
+    pub prefetch: bool,
+    /// Fetch DNSKEY records as soon as a DS record is seen.
+    pub prefetch_key: bool,
+    /// Answer with expired data when there is nothing better (RFC 8767).
+    pub serve_expired: bool,
+    /// Seconds that data may be expired; 0: any.
+    pub serve_expired_ttl: u32,
+    /// Count that time from the last try to refresh.
+    pub serve_expired_ttl_reset: bool,
+    /// Seconds, TTL of expired data in answers.
+    pub serve_expired_reply_ttl: u32,
+    /// Milliseconds a client waits for fresh data before it gets expired; 0: not at all.
+    pub serve_expired_client_timeout: u32,
+    /// TTLs in answers do not count down.
+    pub serve_original_ttl: bool,
+    /// Deny names from cached NSEC and NSEC3 records (RFC 8198).
+    pub aggressive_nsec: bool,
+
+    //--- Validation
+    /// What is trusted: from `trust-anchor:` and the three kinds of files, or built in.
+    pub trust_anchors: Vec<TrustAnchor>,
+    /// Files whose anchors follow key rollovers (RFC 5011); what they held is in
+    /// [`Config::trust_anchors`].
+    pub auto_trust_anchor_file: Vec<PathBuf>,
+    /// Names not validated, with everything below (negative trust anchors, RFC 7646).
+    pub domain_insecure: Vec<String>,
+    /// The time signatures are checked against, where it is not the real one.
+    pub val_override_date: ValDate,
+    /// Seconds, least allowance for a clock that differs.
+    pub val_sig_skew_min: u32,
+    /// Seconds, greatest allowance for a clock that differs.
+    pub val_sig_skew_max: u32,
+    /// Seconds bogus data is remembered.
+    pub val_bogus_ttl: u32,
+    /// Times a bogus answer is asked for again at another server.
+    pub val_max_restart: u32,
+    /// Remove unsigned data from the additional section of secure answers.
+    pub val_clean_additional: bool,
+    /// 0: do not log failures of validation, 1: one line, 2: with the reason.
+    pub val_log_level: u8,
+    /// Give bogus answers to clients, without AD.
+    pub val_permissive_mode: bool,
+    /// NSEC3 iterations allowed by key size in bits, in order; above: insecure (RFC 9276).
+    pub val_nsec3_keysize_iterations: Vec<Iterations>,
+    /// A zone with an anchor that comes without signatures is bogus.
+    pub harden_dnssec_stripped: bool,
+    /// Every algorithm of the DS RRset has to verify.
+    pub harden_algo_downgrade: bool,
+    /// For tests: RSA/SHA-1 and DSA signatures and SHA-1 digests count as good, unseen.
+    pub fake_sha1: bool,
+    /// For tests: DSA signatures count as good, unseen.
+    pub fake_dsa: bool,
+    /// Tell the root which keys we trust (RFC 8145).
+    pub trust_anchor_signaling: bool,
+    /// Answer questions about keys we trust (RFC 8509).
+    pub root_key_sentinel: bool,
+    /// Seconds a new key has to be seen before it is trusted (RFC 5011 §2.4.1).
+    pub add_holddown: u32,
+    /// Seconds a revoked key stays in the file.
+    pub del_holddown: u32,
+    /// Seconds a missing key stays trusted; 0: for ever.
+    pub keep_missing: u32,
+    /// For tests: allow hold-down times below an hour.
+    pub permit_small_holddown: bool,
+
+    //--- Operation
+    /// How much is logged, 0 to 5.
+    pub verbosity: u8,
+    /// One line per client query.
+    pub log_queries: bool,
+    /// One line per answer.
+    pub log_replies: bool,
+    /// Say `query` and `reply` in those lines.
+    pub log_tag_queryreply: bool,
+    /// One line per question answered from a local zone.
+    pub log_local_actions: bool,
+    /// One line per SERVFAIL, with the reason.
+    pub log_servfail: bool,
+    /// Seconds between statistics in the log; 0: never.
+    pub statistics_interval: u32,
+    /// Statistics count on after they were shown.
+    pub statistics_cumulative: bool,
+    /// Statistics by type, class, rcode and more.
+    pub extended_statistics: bool,
+    /// Leave out of those what is zero.
+    pub statistics_inhibit_zero: bool,
+    /// What relative paths are relative to.
+    pub directory: PathBuf,
+    /// Serve the control protocol.
+    pub control_enable: bool,
+    /// Port of control interfaces that are addresses.
+    pub control_port: u16,
+    /// Where the control protocol is served: an address, or the path of a socket.
+    pub control_interface: Vec<String>,
+    /// Control connections over TCP use TLS.
+    pub control_use_cert: bool,
+    /// Private key of the control listener.
+    pub server_key_file: PathBuf,
+    /// Certificate of the control listener.
+    pub server_cert_file: PathBuf,
+    /// Private key of `unbound-control`.
+    pub control_key_file: PathBuf,
+    /// Certificate of `unbound-control`.
+    pub control_cert_file: PathBuf,
+}
+
+/// 127.0.0.0/8.
+const LOOPBACK_V4: (IpAddr, u8) = (IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8);
+/// ::1/128.
+const LOOPBACK_V6: (IpAddr, u8) = (IpAddr::V6(Ipv6Addr::LOCALHOST), 128);
+/// ::ffff:127.0.0.1/128, as a dual-stack socket shows it.
+const LOOPBACK_MAPPED: (IpAddr, u8) = (IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped()), 128);
+
+impl Config {
+    /// What a client at `addr` may do: the most specific block of `access-control:`, the last of
+    /// equal ones. Clients on this host are allowed and all others refused unless a block says
+    /// otherwise.
+    pub fn access(&self, addr: IpAddr) -> AccessAction {
+        self.access_control
+            .iter()
+            .filter(|(block, _)| block.contains(addr))
+            .max_by_key(|(block, _)| block.prefix())
+            .map_or(AccessAction::Refuse, |&(_, action)| action)
+    }
+
+    /// Whether answers are validated: the validator is one of the modules.
+    pub fn validates(&self) -> bool {
+        self.module_config.contains(&Module::Validator)
+    }
+
+    /// Blocks never asked, by [`Config::do_not_query_localhost`].
+    pub(super) fn localhost_blocks() -> [Netblock; 2] {
+        [LOOPBACK_V4, LOOPBACK_V6].map(|(addr, prefix)| Netblock::new(addr, prefix))
+    }
+
+    fn default_access() -> Vec<(Netblock, AccessAction)> {
+        [LOOPBACK_V4, LOOPBACK_V6, LOOPBACK_MAPPED]
+            .map(|(addr, prefix)| (Netblock::new(addr, prefix), AccessAction::Allow))
+            .to_vec()
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            num_threads: 1,
+            port: 53,
+            interfaces: vec![(Ipv4Addr::LOCALHOST, 53).into(), (Ipv6Addr::LOCALHOST, 53).into()],
+            interface_names: Vec::new(),
+            tls_port: 853,
+            tls_additional_port: Vec::new(),
+            https_port: 443,
+            tls_service_key: PathBuf::new(),
+            tls_service_pem: PathBuf::new(),
+            tls_cert_bundle: PathBuf::new(),
+            http_endpoint: "/dns-query".to_owned(),
+            do_ip4: true,
+            do_ip6: true,
+            do_udp: true,
+            do_tcp: true,
+            incoming_num_tcp: 10,
+            tcp_idle_timeout: 30_000,
+            edns_tcp_keepalive: false,
+            edns_tcp_keepalive_timeout: 120_000,
+            tcp_connection_limit: Vec::new(),
+            stream_wait_size: 4 << 20,
+            access_control: Self::default_access(),
+            max_udp_size: 1232,
+            harden_short_bufsize: true,
+            harden_large_queries: false,
+            minimal_responses: true,
+            deny_any: false,
+            rrset_roundrobin: true,
+            ignore_cd_flag: false,
+            ede: true,
+            ede_serve_expired: false,
+            num_queries_per_thread: 2048,
+            jostle_timeout: 200,
+            discard_timeout: 1900,
+            wait_limit: 1000,
+            wait_limit_cookie: 10_000,
+            wait_limit_netblock: Vec::new(),
+            wait_limit_cookie_netblock: Vec::new(),
+            hide_identity: false,
+            identity: String::new(),
+            hide_version: false,
+            version: String::new(),
+            hide_trustanchor: false,
+            nsid: None,
+            local_zones: Vec::new(),
+            local_data: Vec::new(),
+            unblock_lan_zones: false,
+            insecure_lan_zones: false,
+            edns_buffer_size: 1232,
+            outgoing_interface: Vec::new(),
+            outgoing_ports: OutgoingPorts::default(),
+            outgoing_range: 4096,
+            outgoing_num_tcp: 10,
+            tcp_upstream: false,
+            tls_upstream: false,
+            udp_upstream_without_downstream: false,
+            tcp_auth_query_timeout: 3000,
+            tcp_reuse_timeout: 60_000,
+            max_reuse_tcp_queries: 200,
+            prefer_ip4: false,
+            prefer_ip6: false,
+            do_not_query_address: Self::localhost_blocks().to_vec(),
+            do_not_query_localhost: true,
+            root_hints: hints::built_in(),
+            forward_zones: Vec::new(),
+            stub_zones: Vec::new(),
+            module_config: vec![Module::Validator, Module::Iterator],
+            target_fetch_policy: vec![3, 2, 1, 0, 0],
+            harden_glue: true,
+            harden_unverified_glue: false,
+            harden_below_nxdomain: true,
+            harden_referral_path: false,
+            harden_unknown_additional: false,
+            iter_scrub_promiscuous: true,
+            iter_scrub_ns: 20,
+            iter_scrub_cname: 11,
+            iter_scrub_rrsig: 8,
+            use_caps_for_id: false,
+            caps_exempt: Vec::new(),
+            qname_minimisation: true,
+            qname_minimisation_strict: false,
+            private_address: Vec::new(),
+            private_domain: Vec::new(),
+            unwanted_reply_threshold: 0,
+            outbound_msg_retry: 5,
+            max_sent_count: 32,
+            max_query_restarts: 11,
+            max_global_quota: 200,
+            unknown_server_time_limit: 376,
+            fast_server_permil: 0,
+            fast_server_num: 3,
+            disable_edns_do: false,
+            dns_error_reporting: false,
+            msg_cache_size: 4 << 20,
+            rrset_cache_size: 4 << 20,
+            key_cache_size: 4 << 20,
+            neg_cache_size: 1 << 20,
+            infra_cache_numhosts: 10_000,
+            infra_host_ttl: 900,
+            infra_cache_min_rtt: 50,
+            infra_cache_max_rtt: 120_000,
+            infra_keep_probing: false,
+            cache_max_ttl: 86_400,
+            cache_min_ttl: 0,
+            cache_max_negative_ttl: 3600,
+            cache_min_negative_ttl: 0,
+            prefetch: false,
+            prefetch_key: false,
+            serve_expired: false,
+            serve_expired_ttl: 86_400,
+            serve_expired_ttl_reset: false,
+            serve_expired_reply_ttl: 30,
+            serve_expired_client_timeout: 1800,
+            serve_original_ttl: false,
+            aggressive_nsec: true,
+            trust_anchors: Vec::new(),
+            auto_trust_anchor_file: Vec::new(),
+            domain_insecure: Vec::new(),
+            val_override_date: ValDate::Real,
+            val_sig_skew_min: 3600,
+            val_sig_skew_max: 86_400,
+            val_bogus_ttl: 60,
+            val_max_restart: 5,
+            val_clean_additional: true,
+            val_log_level: 0,
+            val_permissive_mode: false,
+            val_nsec3_keysize_iterations: Iterations::default_table(),
+            harden_dnssec_stripped: true,
+            harden_algo_downgrade: false,
+            fake_sha1: false,
+            fake_dsa: false,
+            trust_anchor_signaling: true,
+            root_key_sentinel: true,
+            add_holddown: 2_592_000,
+            del_holddown: 2_592_000,
+            keep_missing: 31_622_400,
+            permit_small_holddown: false,
+            verbosity: 1,
+            log_queries: false,
+            log_replies: false,
+            log_tag_queryreply: false,
+            log_local_actions: false,
+            log_servfail: false,
+            statistics_interval: 0,
+            statistics_cumulative: false,
+            extended_statistics: false,
+            statistics_inhibit_zero: true,
+            directory: PathBuf::new(),
+            control_enable: false,
+            control_port: 8953,
+            control_interface: Vec::new(),
+            control_use_cert: true,
+            server_key_file: PathBuf::from("/etc/unbound/unbound_server.key"),
+            server_cert_file: PathBuf::from("/etc/unbound/unbound_server.pem"),
+            control_key_file: PathBuf::from("/etc/unbound/unbound_control.key"),
+            control_cert_file: PathBuf::from("/etc/unbound/unbound_control.pem"),
+        }
+    }
+}

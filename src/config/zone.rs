@@ -1,0 +1,142 @@
+//! What a `forward-zone:` or `stub-zone:` clause, a trust anchor and local data become.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// Where queries for a name and everything below it go (`forward-zone:`, `stub-zone:`).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ZoneTarget {
+    /// The zone, in presentation format, lower case, with the final dot.
+    pub name: String,
+    /// Servers given by address (`forward-addr:`, `stub-addr:`).
+    pub addrs: Vec<ForwardAddr>,
+    /// Servers given by name (`forward-host:`, `stub-host:`), to be looked up; port 53 or 853.
+    pub hosts: Vec<ForwardHost>,
+    /// When the servers fail, resolve as if the clause did not stand here.
+    pub first: bool,
+    /// Ask over TLS (RFC 7858).
+    pub tls: bool,
+    /// Ask over TCP only.
+    pub tcp: bool,
+    /// Do not store what comes from here.
+    pub no_cache: bool,
+    /// `stub-prime:`: ask the servers for the NS records of the zone first, as for the root.
+    pub prime: bool,
+}
+
+/// One server of a [`ZoneTarget`]: `ADDRESS[@PORT][#NAME]`.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct ForwardAddr {
+    /// Address and port; 53 when none was written, 853 in a zone asked over TLS.
+    pub addr: SocketAddr,
+    /// The name its certificate has to carry. None: the certificate is not checked.
+    pub tls_name: Option<String>,
+}
+
+/// One server of a [`ZoneTarget`] that is known by name: `NAME[@PORT][#NAME]`.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct ForwardHost {
+    /// The host name, in presentation format, lower case, with the final dot.
+    pub name: String,
+    /// 53 when none was written, 853 in a zone asked over TLS.
+    pub port: u16,
+    /// The name its certificate has to carry. None: the certificate is not checked.
+    pub tls_name: Option<String>,
+}
+
+/// A name server of the root with its addresses.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RootHint {
+    /// The server's name, in presentation format, lower case, with the final dot.
+    pub name: String,
+    /// Its addresses; port 53.
+    pub addrs: Vec<IpAddr>,
+}
+
+/// A key, or the digest of a key, that is trusted without a chain to it.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct TrustAnchor {
+    /// The zone, in presentation format, lower case, with the final dot.
+    pub owner: String,
+    /// Which of the two forms `rdata` has.
+    pub kind: AnchorKind,
+    /// Record data as on the wire (RFC 4034 §2.1, §5.1).
+    pub rdata: Vec<u8>,
+}
+
+/// The form of a [`TrustAnchor`].
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum AnchorKind {
+    /// A digest of a DNSKEY record.
+    Ds,
+    /// The key itself.
+    Dnskey,
+}
+
+/// A name with everything below it that is answered from the configuration (`local-zone:`).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LocalZone {
+    /// The zone, in presentation format, lower case, with the final dot.
+    pub name: String,
+    /// What happens to questions in it.
+    pub kind: LocalZoneKind,
+}
+
+/// What a [`LocalZone`] does with questions that no [`LocalRecord`] answers.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum LocalZoneKind {
+    /// No answer at all.
+    Deny,
+    /// REFUSED.
+    Refuse,
+    /// NODATA or NXDOMAIN.
+    Static,
+    /// Resolved as usual where the name has no local data, NODATA where it has.
+    Transparent,
+    /// Every question below is answered with the data of the zone's own name.
+    Redirect,
+    /// Taken from the list of zones that are there without being configured.
+    Nodefault,
+    /// Resolved as usual unless name and type have local data.
+    Typetransparent,
+    /// Logged, otherwise as [`LocalZoneKind::Transparent`].
+    Inform,
+    /// Logged and not answered.
+    InformDeny,
+    /// Logged, otherwise as [`LocalZoneKind::Redirect`].
+    InformRedirect,
+    /// Resolved as usual, also where the name has local data.
+    AlwaysTransparent,
+    /// NODATA for type A; everything else is resolved as usual.
+    BlockA,
+    /// REFUSED, whatever data there is.
+    AlwaysRefuse,
+    /// NXDOMAIN, whatever data there is.
+    AlwaysNxdomain,
+    /// NODATA, whatever data there is.
+    AlwaysNodata,
+    /// No answer, whatever data there is.
+    AlwaysDeny,
+    /// 0.0.0.0 and ::, NODATA for other types.
+    AlwaysNull,
+    /// Ends the search in a view; the zones outside of it decide.
+    Noview,
+    /// A truncated answer, so that the client comes back over TCP.
+    Truncate,
+    /// For the ipset module: resolved as usual, addresses go to a kernel set.
+    Ipset,
+}
+
+/// A record of `local-data:` or `local-data-ptr:`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LocalRecord {
+    /// The owner name, in presentation format, lower case, with the final dot.
+    pub owner: String,
+    /// Record type (RFC 1035 §3.2.2).
+    pub rtype: u16,
+    /// Class; nearly always 1 (IN).
+    pub class: u16,
+    /// In seconds; 3600 when none was written.
+    pub ttl: u32,
+    /// Record data as on the wire, names in it not compressed.
+    pub rdata: Vec<u8>,
+}
