@@ -3,23 +3,24 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::zone::RootHint;
+use crate::wire::Name;
 
 /// Letter, IPv4 and IPv6 address of each server of `root-servers.net.`, as IANA publishes them
 /// (root.hints). Priming (RFC 9609) replaces them by what the root itself says.
-const SERVERS: [(char, Ipv4Addr, Ipv6Addr); 13] = [
-    ('a', v4(198, 41, 0, 4), v6(0x0503, 0xba3e, 0, 0, 0x0002, 0x0030)),
-    ('b', v4(170, 247, 170, 2), Ipv6Addr::new(0x2801, 0x01b8, 0x10, 0, 0, 0, 0, 0xb)),
-    ('c', v4(192, 33, 4, 12), v6(0x0500, 0x0002, 0, 0, 0, 0xc)),
-    ('d', v4(199, 7, 91, 13), v6(0x0500, 0x002d, 0, 0, 0, 0xd)),
-    ('e', v4(192, 203, 230, 10), v6(0x0500, 0x00a8, 0, 0, 0, 0xe)),
-    ('f', v4(192, 5, 5, 241), v6(0x0500, 0x002f, 0, 0, 0, 0xf)),
-    ('g', v4(192, 112, 36, 4), v6(0x0500, 0x0012, 0, 0, 0, 0x0d0d)),
-    ('h', v4(198, 97, 190, 53), v6(0x0500, 0x0001, 0, 0, 0, 0x0053)),
-    ('i', v4(192, 36, 148, 17), Ipv6Addr::new(0x2001, 0x07fe, 0, 0, 0, 0, 0, 0x0053)),
-    ('j', v4(192, 58, 128, 30), v6(0x0503, 0x0c27, 0, 0, 0x0002, 0x0030)),
-    ('k', v4(193, 0, 14, 129), Ipv6Addr::new(0x2001, 0x07fd, 0, 0, 0, 0, 0, 0x0001)),
-    ('l', v4(199, 7, 83, 42), v6(0x0500, 0x009f, 0, 0, 0, 0x0042)),
-    ('m', v4(202, 12, 27, 33), Ipv6Addr::new(0x2001, 0x0dc3, 0, 0, 0, 0, 0, 0x0035)),
+const SERVERS: [(u8, Ipv4Addr, Ipv6Addr); 13] = [
+    (b'a', v4(198, 41, 0, 4), v6(0x0503, 0xba3e, 0, 0, 0x0002, 0x0030)),
+    (b'b', v4(170, 247, 170, 2), Ipv6Addr::new(0x2801, 0x01b8, 0x10, 0, 0, 0, 0, 0xb)),
+    (b'c', v4(192, 33, 4, 12), v6(0x0500, 0x0002, 0, 0, 0, 0xc)),
+    (b'd', v4(199, 7, 91, 13), v6(0x0500, 0x002d, 0, 0, 0, 0xd)),
+    (b'e', v4(192, 203, 230, 10), v6(0x0500, 0x00a8, 0, 0, 0, 0xe)),
+    (b'f', v4(192, 5, 5, 241), v6(0x0500, 0x002f, 0, 0, 0, 0xf)),
+    (b'g', v4(192, 112, 36, 4), v6(0x0500, 0x0012, 0, 0, 0, 0x0d0d)),
+    (b'h', v4(198, 97, 190, 53), v6(0x0500, 0x0001, 0, 0, 0, 0x0053)),
+    (b'i', v4(192, 36, 148, 17), Ipv6Addr::new(0x2001, 0x07fe, 0, 0, 0, 0, 0, 0x0053)),
+    (b'j', v4(192, 58, 128, 30), v6(0x0503, 0x0c27, 0, 0, 0x0002, 0x0030)),
+    (b'k', v4(193, 0, 14, 129), Ipv6Addr::new(0x2001, 0x07fd, 0, 0, 0, 0, 0, 0x0001)),
+    (b'l', v4(199, 7, 83, 42), v6(0x0500, 0x009f, 0, 0, 0, 0x0042)),
+    (b'm', v4(202, 12, 27, 33), Ipv6Addr::new(0x2001, 0x0dc3, 0, 0, 0, 0, 0, 0x0035)),
 ];
 
 const fn v4(a: u8, b: u8, c: u8, d: u8) -> Ipv4Addr {
@@ -31,12 +32,18 @@ const fn v6(b: u16, c: u16, d: u16, f: u16, g: u16, h: u16) -> Ipv6Addr {
     Ipv6Addr::new(0x2001, b, c, d, 0, f, g, h)
 }
 
+/// `LETTER.root-servers.net.`
+fn root_server(letter: u8) -> Name {
+    let labels: [&[u8]; 3] = [&[letter], b"root-servers", b"net"];
+    Name::from_labels(labels).unwrap_or_else(|_| Name::root())
+}
+
 /// The thirteen servers of the root with both addresses each.
 pub(super) fn built_in() -> Vec<RootHint> {
     SERVERS
         .iter()
         .map(|&(letter, v4, v6)| RootHint {
-            name: format!("{letter}.root-servers.net."),
+            name: root_server(letter),
             addrs: vec![IpAddr::V4(v4), IpAddr::V6(v6)],
         })
         .collect()

@@ -10,6 +10,6 @@ pub use net::{AccessAction, Netblock, NetblockError};
 pub use resolved::Config;
 pub use values::{Iterations, Module, Nsid, OutgoingPorts, ValDate};
 pub use zone::{
-    AnchorKind, ForwardAddr, ForwardHost, LocalRecord, LocalZone, LocalZoneKind, RootHint,
-    TrustAnchor, ZoneTarget,
+    AnchorKind, ForwardAddr, ForwardHost, LocalZone, LocalZoneKind, RootHint, TrustAnchor,
+    ZoneTarget,
 };

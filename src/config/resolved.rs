@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use super::hints;
 use super::net::{AccessAction, Netblock};
 use super::values::{Iterations, Module, Nsid, OutgoingPorts, ValDate};
-use super::zone::{LocalRecord, LocalZone, RootHint, TrustAnchor, ZoneTarget};
+use super::zone::{LocalZone, RootHint, TrustAnchor, ZoneTarget};
+use crate::wire::{Name, Record};
 
 /// Everything unbound.conf says, checked, with defaults filled in. It never changes after
 /// loading; a reload makes a new one.
@@ -112,7 +113,7 @@ pub struct Config {
     /// Names answered from the configuration, without the zones that are always there.
     pub local_zones: Vec<LocalZone>,
     /// Records of local zones.
-    pub local_data: Vec<LocalRecord>,
+    pub local_data: Vec<Record>,
     /// Take the private reverse zones (RFC 6303) off the list of zones that are always there.
     pub unblock_lan_zones: bool,
     /// Do not validate in the private reverse zones.
@@ -181,7 +182,7 @@ pub struct Config {
     /// Random letter case in questions.
     pub use_caps_for_id: bool,
     /// Names asked in plain case, with everything below.
-    pub caps_exempt: Vec<String>,
+    pub caps_exempt: Vec<Name>,
     /// Ask servers only as much of the name as they need (RFC 9156).
     pub qname_minimisation: bool,
     /// Never fall back to the full name.
@@ -189,7 +190,7 @@ pub struct Config {
     /// Addresses that names outside [`Config::private_domain`] may not have.
     pub private_address: Vec<Netblock>,
     /// Names that may have them, with everything below.
-    pub private_domain: Vec<String>,
+    pub private_domain: Vec<Name>,
     /// Replies nobody waits for after which the cache is emptied; 0: never.
     pub unwanted_reply_threshold: u64,
     /// Times a query is sent to one server.
@@ -264,7 +265,7 @@ pub struct Config {
     /// [`Config::trust_anchors`].
     pub auto_trust_anchor_file: Vec<PathBuf>,
     /// Names not validated, with everything below (negative trust anchors, RFC 7646).
-    pub domain_insecure: Vec<String>,
+    pub domain_insecure: Vec<Name>,
     /// The time signatures are checked against, where it is not the real one.
     pub val_override_date: ValDate,
     /// Seconds, least allowance for a clock that differs.

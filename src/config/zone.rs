@@ -2,11 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::wire::{Name, Rdata};
+
 /// Where queries for a name and everything below it go (`forward-zone:`, `stub-zone:`).
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ZoneTarget {
-    /// The zone, in presentation format, lower case, with the final dot.
-    pub name: String,
+    /// The zone, in lower case.
+    pub name: Name,
     /// Servers given by address (`forward-addr:`, `stub-addr:`).
     pub addrs: Vec<ForwardAddr>,
     /// Servers given by name (`forward-host:`, `stub-host:`), to be looked up; port 53 or 853.
@@ -35,8 +37,8 @@ pub struct ForwardAddr {
 /// One server of a [`ZoneTarget`] that is known by name: `NAME[@PORT][#NAME]`.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct ForwardHost {
-    /// The host name, in presentation format, lower case, with the final dot.
-    pub name: String,
+    /// The host name, in lower case.
+    pub name: Name,
     /// 53 when none was written, 853 in a zone asked over TLS.
     pub port: u16,
     /// The name its certificate has to carry. None: the certificate is not checked.
@@ -46,8 +48,8 @@ pub struct ForwardHost {
 /// A name server of the root with its addresses.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RootHint {
-    /// The server's name, in presentation format, lower case, with the final dot.
-    pub name: String,
+    /// The server's name, in lower case.
+    pub name: Name,
     /// Its addresses; port 53.
     pub addrs: Vec<IpAddr>,
 }
@@ -55,12 +57,12 @@ pub struct RootHint {
 /// A key, or the digest of a key, that is trusted without a chain to it.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct TrustAnchor {
-    /// The zone, in presentation format, lower case, with the final dot.
-    pub owner: String,
+    /// The zone, in lower case.
+    pub owner: Name,
     /// Which of the two forms `rdata` has.
     pub kind: AnchorKind,
     /// Record data as on the wire (RFC 4034 §2.1, §5.1).
-    pub rdata: Vec<u8>,
+    pub rdata: Rdata,
 }
 
 /// The form of a [`TrustAnchor`].
@@ -75,13 +77,13 @@ pub enum AnchorKind {
 /// A name with everything below it that is answered from the configuration (`local-zone:`).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LocalZone {
-    /// The zone, in presentation format, lower case, with the final dot.
-    pub name: String,
+    /// The zone, in lower case.
+    pub name: Name,
     /// What happens to questions in it.
     pub kind: LocalZoneKind,
 }
 
-/// What a [`LocalZone`] does with questions that no [`LocalRecord`] answers.
+/// What a [`LocalZone`] does with questions that no record of `local-data:` answers.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum LocalZoneKind {
     /// No answer at all.
@@ -124,19 +126,4 @@ pub enum LocalZoneKind {
     Truncate,
     /// For the ipset module: resolved as usual, addresses go to a kernel set.
     Ipset,
-}
-
-/// A record of `local-data:` or `local-data-ptr:`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct LocalRecord {
-    /// The owner name, in presentation format, lower case, with the final dot.
-    pub owner: String,
-    /// Record type (RFC 1035 §3.2.2).
-    pub rtype: u16,
-    /// Class; nearly always 1 (IN).
-    pub class: u16,
-    /// In seconds; 3600 when none was written.
-    pub ttl: u32,
-    /// Record data as on the wire, names in it not compressed.
-    pub rdata: Vec<u8>,
 }
