@@ -17,8 +17,8 @@
 //!  4  iterator │ validator                     sans-IO state machines; do not know each other
 //!  3  cache │ policy                           shared memory; may this client ask
 //!  2  config  egress  metrics  logging  systemd
-//!  1  wire                                     names, messages, records
-//!  0  clock  status  budget                    time, verdicts, limits
+//!  1  wire  budget                             names, messages, records; limits on work
+//!  0  clock  status                            time, verdicts
 //! ```
 
 pub mod budget;
