@@ -12,12 +12,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use thiserror::Error;
 use tokio::io::unix::AsyncFd;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Sleep, sleep};
 use tracing::{debug, info, warn};
 
 use super::descriptors::{self, Received};
@@ -68,8 +69,9 @@ pub struct Egress {
     queue: Queue,
     /// Channels in a row that broke before a reply came.
     failures: u32,
-    /// When to try for a new channel.
-    retry_at: Option<Instant>,
+    /// Ends when it is time to try for a new channel; kept here so that a caller who polls in a
+    /// select loop does not start it again and again.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Egress {
@@ -93,7 +95,7 @@ impl Egress {
     }
 
     fn new(rendezvous: Option<OwnedFd>, channel: Option<AsyncFd<OwnedFd>>) -> Self {
-        Self { rendezvous, channel, queue: Queue::default(), failures: 0, retry_at: None }
+        Self { rendezvous, channel, queue: Queue::default(), failures: 0, pause: None }
     }
 
     /// Asks for a socket to `to`; the next [`recv`](Self::recv) sends it.
@@ -150,9 +152,9 @@ impl Egress {
 
     /// Waits until it is time to try, then makes a new channel and sends one end to the broker.
     async fn reopen(&mut self) {
-        if let Some(at) = self.retry_at {
-            sleep_until(at).await;
-            self.retry_at = None;
+        if let Some(pause) = &mut self.pause {
+            pause.await;
+            self.pause = None;
         }
         match self.open() {
             Ok(channel) => {
@@ -182,7 +184,7 @@ impl Egress {
             warn!(%why, waiting = self.waiting(), ?pause, "no channel to the broker");
         }
         self.failures = self.failures.saturating_add(1);
-        self.retry_at = (!pause.is_zero()).then(|| Instant::now() + pause);
+        self.pause = (!pause.is_zero()).then(|| Box::pin(sleep(pause)));
     }
 
     /// Without a rendezvous there is no second channel: answers what waits, then sleeps for good

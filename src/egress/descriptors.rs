@@ -16,10 +16,10 @@ use nix::sys::socket::{
 };
 use tokio::io::unix::AsyncFd;
 
-/// Most descriptors the kernel puts into one message (`SCM_MAX_FD`).
-const SCM_MAX_FD: usize = 253;
+/// Bytes of the most descriptors the kernel puts into one message (`SCM_MAX_FD`).
+const RIGHTS_LEN: u32 = 253 * 4;
 
-/// Room for the control message of [`SCM_MAX_FD`] descriptors, aligned as the kernel wants it.
+/// Room for the control message of all those descriptors, aligned as the kernel wants it.
 ///
 /// Always offered in full, so that a peer that sends more than it should cannot make the kernel
 /// drop what belongs to others: what is received is closed here.
@@ -27,8 +27,7 @@ const SCM_MAX_FD: usize = 253;
 struct Control([u8; CONTROL_LEN]);
 
 // SAFETY: CMSG_SPACE only computes; it has no requirements.
-const CONTROL_LEN: usize =
-    unsafe { libc::CMSG_SPACE((SCM_MAX_FD * size_of::<RawFd>()) as u32) } as usize;
+const CONTROL_LEN: usize = unsafe { libc::CMSG_SPACE(RIGHTS_LEN) } as usize;
 
 /// What one call to [`receive`] took from the socket.
 #[derive(Debug, Default)]
@@ -99,6 +98,7 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<Receive
 }
 
 /// Takes ownership of the descriptors in the control messages that `recvmsg` has just written.
+#[allow(clippy::unnecessary_cast, reason = "the type of cmsg_len depends on the C library")]
 fn rights(header: &libc::msghdr) -> Vec<OwnedFd> {
     let mut descriptors = Vec::new();
     // SAFETY: `header` is as the kernel left it: `msg_control` points to `msg_controllen` bytes
