@@ -1,1 +1,6 @@
-//! DNSSEC validation: from a response and what vouches for it to a verdict.
+//! DNSSEC validation: from a response to a verdict, by the chain of trust from an anchor to the
+//! data.
+
+mod types;
+
+pub use types::{Action, Event};
