@@ -1,9 +1,15 @@
 //! The name servers of the root, as far as they are built in.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
+use super::error::ErrorKind;
+use super::lexer::Value;
+use super::master::{MasterFile, RecordError};
+use super::parse::Parser;
+use super::source::Span;
 use super::zone::RootHint;
-use crate::wire::Name;
+use crate::wire::{Name, RecordType};
 
 /// Letter, IPv4 and IPv6 address of each server of `root-servers.net.`, as IANA publishes them
 /// (root.hints). Priming (RFC 9609) replaces them by what the root itself says.
@@ -49,6 +55,51 @@ pub(super) fn built_in() -> Vec<RootHint> {
         .collect()
 }
 
+/// The name servers of the root in the files that were given; mistakes go to `parser`.
+pub(super) fn read(parser: &mut Parser, files: &[Value]) -> Vec<RootHint> {
+    let mut hints = Vec::new();
+    for value in files {
+        let path = parser.locate(&value.text);
+        let Some(text) = parser.read(&path, Some(value.span)) else { continue };
+        let (file, text) = parser.sources.add(&path, text);
+        let (found, broken) = in_text(&text);
+        if found.is_empty() && broken.is_empty() {
+            parser.error(value.span, ErrorKind::NoHint { path });
+        }
+        for (range, error) in broken {
+            parser.error(Span::new(file, range), ErrorKind::Record(error));
+        }
+        hints.extend(found);
+    }
+    hints
+}
+
+/// The servers that NS records of the root name, with their addresses; and what is malformed.
+fn in_text(text: &[u8]) -> (Vec<RootHint>, Vec<(Range<usize>, RecordError)>) {
+    let (mut names, mut addresses, mut broken) = (Vec::<Name>::new(), Vec::new(), Vec::new());
+    for entry in MasterFile::new(text) {
+        let record = match entry.record {
+            Ok(record) => record,
+            Err(error) => {
+                broken.push((entry.range, error));
+                continue;
+            }
+        };
+        if record.rtype == RecordType::NS && record.owner.is_root() {
+            let name = record.rdata.as_name(RecordType::NS).map(|name| name.to_lowercase());
+            names.extend(name.filter(|name| !names.contains(name)));
+        } else if matches!(record.rtype, RecordType::A | RecordType::AAAA) {
+            addresses.extend(record.rdata.as_ip().map(|ip| (record.owner, ip)));
+        }
+    }
+    let hint = |name: Name| {
+        let own = addresses.iter().filter(|(owner, _)| *owner == name).map(|(_, ip)| *ip);
+        RootHint { addrs: own.collect(), name }
+    };
+    let hints = names.into_iter().map(hint).filter(|hint| !hint.addrs.is_empty()).collect();
+    (hints, broken)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +128,17 @@ mod tests {
                 "m.root-servers.net. 202.12.27.33 2001:dc3::35",
             ]
         );
+    }
+
+    #[test]
+    fn files_give_servers_with_addresses() {
+        let text =
+            b"; hints\n. 3600000 NS K.Root.Test.\n. NS nowhere.test.\nK.ROOT.TEST. A 192.0.2.1\n\
+            k.root.test. AAAA 2001:db8::1\nother.test. A 192.0.2.9\n. NS k.root.test.\nx. A y\n";
+        let (hints, broken) = in_text(text);
+        let shown: Vec<String> =
+            hints.iter().map(|h| format!("{} {:?}", h.name, h.addrs)).collect();
+        assert_eq!(shown, ["k.root.test. [192.0.2.1, 2001:db8::1]"]);
+        assert_eq!(broken.len(), 1);
     }
 }

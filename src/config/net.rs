@@ -179,8 +179,8 @@ mod tests {
             ("192.0.2.1/32", "192.0.2.1", true),
             ("192.0.2.1/32", "192.0.2.0", false),
         ] {
-            let block: Netblock = block.parse().unwrap();
-            assert_eq!(block.contains(addr.parse().unwrap()), want, "{block} {addr}");
+            let block: Netblock = block.parse().expect(block);
+            assert_eq!(block.contains(addr.parse().expect(addr)), want, "{block} {addr}");
         }
     }
 }

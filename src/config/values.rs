@@ -11,6 +11,31 @@ pub enum Module {
     Other(&'static str),
 }
 
+impl Module {
+    /// Every module there is in Unbound; the validator and the iterator are ours too.
+    pub(super) const NAMES: &'static [&'static str] = &[
+        "validator",
+        "iterator",
+        "respip",
+        "dns64",
+        "subnetcache",
+        "cachedb",
+        "ipsecmod",
+        "ipset",
+        "python",
+        "dynlib",
+    ];
+
+    /// The module of that name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "validator" => Self::Validator,
+            "iterator" => Self::Iterator,
+            _ => Self::Other(Self::NAMES.iter().copied().find(|known| *known == name)?),
+        })
+    }
+}
+
 /// The time that signatures are checked against (`val-override-date:`).
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum ValDate {

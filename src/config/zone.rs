@@ -127,3 +127,29 @@ pub enum LocalZoneKind {
     /// For the ipset module: resolved as usual, addresses go to a kernel set.
     Ipset,
 }
+
+impl LocalZoneKind {
+    /// Every kind with its spelling in unbound.conf.
+    pub const SPELLINGS: &'static [(&'static str, Self)] = &[
+        ("deny", Self::Deny),
+        ("refuse", Self::Refuse),
+        ("static", Self::Static),
+        ("transparent", Self::Transparent),
+        ("redirect", Self::Redirect),
+        ("nodefault", Self::Nodefault),
+        ("typetransparent", Self::Typetransparent),
+        ("inform", Self::Inform),
+        ("inform_deny", Self::InformDeny),
+        ("inform_redirect", Self::InformRedirect),
+        ("always_transparent", Self::AlwaysTransparent),
+        ("block_a", Self::BlockA),
+        ("always_refuse", Self::AlwaysRefuse),
+        ("always_nxdomain", Self::AlwaysNxdomain),
+        ("always_nodata", Self::AlwaysNodata),
+        ("always_deny", Self::AlwaysDeny),
+        ("always_null", Self::AlwaysNull),
+        ("noview", Self::Noview),
+        ("truncate", Self::Truncate),
+        ("ipset", Self::Ipset),
+    ];
+}

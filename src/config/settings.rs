@@ -1,0 +1,56 @@
+//! What was written, for `get_option` and `checkconf -o`.
+
+use std::collections::HashMap;
+
+use super::source::Span;
+use super::table::{self, Clause, Directive};
+
+/// The values of options as text, those that were given and those that hold by default.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    given: HashMap<(Clause, &'static str), Given>,
+}
+
+#[derive(Clone, Debug)]
+struct Given {
+    values: Vec<String>,
+    /// Where the last one stands.
+    span: Span,
+}
+
+impl Settings {
+    /// The values of an option of `server:`, `remote-control:` or another clause that is not about
+    /// a zone or view, in the order given; one for an option that is no list. `None` for an
+    /// unknown option.
+    pub fn get(&self, name: &str) -> Option<Vec<&str>> {
+        let mut clauses = Clause::NAMES.iter().map(|row| row.1).filter(|c| !c.is_named());
+        let row = clauses.find_map(|clause| table::find(clause, name))?;
+        Some(match self.given.get(&(row.clause, row.name)) {
+            Some(given) => given.values.iter().map(String::as_str).collect(),
+            None if row.list && row.default.is_empty() => Vec::new(),
+            None => vec![row.default],
+        })
+    }
+
+    /// Notes that an option was given.
+    pub(super) fn record(&mut self, row: &Directive, value: String, span: Span) {
+        if row.clause.is_named() {
+            return;
+        }
+        match self.given.get_mut(&(row.clause, row.name)) {
+            Some(given) if row.list => {
+                given.values.push(value);
+                given.span = span;
+            }
+            _ => {
+                let given = Given { values: vec![value], span };
+                self.given.insert((row.clause, row.name), given);
+            }
+        }
+    }
+
+    /// Where an option of `server:` was given last.
+    pub(super) fn span(&self, name: &'static str) -> Option<Span> {
+        self.given.get(&(Clause::Server, name)).map(|given| given.span)
+    }
+}

@@ -1,0 +1,127 @@
+//! Options of zones and views.
+
+use super::clients::LOCAL_ZONE;
+use super::rows::rows;
+use super::{Directive, Shape, why};
+use crate::config::draft;
+use crate::config::shape::NO_MAX;
+use crate::config::shape::Shape::{
+    Host, Name, Netblock, Number, OneOf, Pair, Path, PtrRecord, Record, Server, Size, Text, YesNo,
+};
+
+const ZONE_TLS: &str =
+    "has no effect yet: TLS is not supported, and the zone is not asked in the clear instead";
+
+pub(super) const FORWARD: &[Directive] = rows! { ForwardZone:
+    "name" Name, "", call(draft::forward_name);
+    "Name that is forwarded, with everything below."
+    "forward-addr" Server, "", list(draft::forward_addr);
+    "Address of a resolver, with @PORT and #NAME or without."
+    "forward-host" Host, "", list(draft::forward_host);
+    "Name of a resolver, with @PORT and #NAME or without."
+    "forward-first" YesNo, "no", forward(first);
+    "When the resolvers fail, resolve as if the clause were not there."
+    "forward-tls-upstream" YesNo, "no", kept_forward(tls, ZONE_TLS);
+    "Ask the resolvers over TLS."
+    "forward-tcp-upstream" YesNo, "no", forward(tcp);
+    "Ask the resolvers over TCP only."
+    "forward-no-cache" YesNo, "no", forward(no_cache);
+    "Do not store what comes from the resolvers."
+};
+
+pub(super) const STUB: &[Directive] = rows! { StubZone:
+    "name" Name, "", call(draft::stub_name);
+    "Name whose servers are given here, with everything below."
+    "stub-addr" Server, "", list(draft::stub_addr);
+    "Address of an authoritative server, with @PORT and #NAME or without."
+    "stub-host" Host, "", list(draft::stub_host);
+    "Name of an authoritative server, with @PORT and #NAME or without."
+    "stub-first" YesNo, "no", stub(first);
+    "When the servers fail, resolve as if the clause were not there."
+    "stub-prime" YesNo, "no", stub(prime);
+    "Ask the servers for the NS records of the zone first and use those."
+    "stub-tls-upstream" YesNo, "no", kept_stub(tls, ZONE_TLS);
+    "Ask the servers over TLS."
+    "stub-tcp-upstream" YesNo, "no", stub(tcp);
+    "Ask the servers over TCP only."
+    "stub-no-cache" YesNo, "no", stub(no_cache);
+    "Do not store what comes from the servers."
+};
+
+pub(super) const AUTH: &[Directive] = rows! { AuthZone:
+    "name" Name, "", call(draft::other_name);
+    "Name of the zone that is kept as a copy."
+    "primary" Text, "", ignored_list(why::AUTH);
+    "Server that the zone is transferred from."
+    "url" Text, "", ignored_list(why::AUTH);
+    "Where the zone is downloaded from."
+    "allow-notify" Text, "", ignored_list(why::AUTH);
+    "Who may announce that the zone has changed."
+    "for-downstream" YesNo, "yes", ignored(why::AUTH);
+    "Answer clients from the zone."
+    "for-upstream" YesNo, "yes", ignored(why::AUTH);
+    "Use the zone instead of asking its servers."
+    "fallback-enabled" YesNo, "no", ignored(why::AUTH);
+    "Ask the servers of the zone when the copy is of no use."
+    "zonemd-check" YesNo, "no", ignored(why::AUTH);
+    "Verify the digest of the zone (RFC 8976)."
+    "zonemd-reject-absence" YesNo, "no", ignored(why::AUTH);
+    "Reject a zone without a digest."
+    "zonefile" Path, "", ignored(why::AUTH);
+    "File that the zone is read from and written to."
+    "max-transfer-size" Size, "0", ignored(why::AUTH);
+    "Bytes of the largest zone that is transferred; 0 for any size."
+    "max-transfer-time" Number(0, NO_MAX), "0", ignored(why::AUTH);
+    "Milliseconds of the longest transfer; 0 for any time."
+};
+
+const RPZ_ACTIONS: Shape =
+    OneOf(&["nxdomain", "nodata", "passthru", "drop", "disabled", "cname", "tcp-only"]);
+
+pub(super) const RPZ: &[Directive] = rows! { Rpz:
+    "name" Name, "", call(draft::other_name);
+    "Name of the zone that holds the policy."
+    "primary" Text, "", ignored_list(why::RPZ);
+    "Server that the zone is transferred from."
+    "url" Text, "", ignored_list(why::RPZ);
+    "Where the zone is downloaded from."
+    "allow-notify" Text, "", ignored_list(why::RPZ);
+    "Who may announce that the zone has changed."
+    "zonefile" Path, "", ignored(why::RPZ);
+    "File that the zone is read from and written to."
+    "max-transfer-size" Size, "0", ignored(why::RPZ);
+    "Bytes of the largest zone that is transferred; 0 for any size."
+    "max-transfer-time" Number(0, NO_MAX), "0", ignored(why::RPZ);
+    "Milliseconds of the longest transfer; 0 for any time."
+    "rpz-action-override" RPZ_ACTIONS, "", ignored(why::RPZ);
+    "Action that replaces those in the zone."
+    "rpz-cname-override" Name, "", ignored(why::RPZ);
+    "Target of the action cname."
+    "rpz-log" YesNo, "no", ignored(why::RPZ);
+    "Log when the policy applies."
+    "rpz-log-name" Text, "", ignored(why::RPZ);
+    "Name of the policy in the log."
+    "rpz-signal-nxdomain-ra" YesNo, "no", ignored(why::RPZ);
+    "Clear the RA bit in answers that the policy denies."
+    "for-downstream" YesNo, "no", ignored(why::RPZ);
+    "Let clients ask for the zone itself."
+    "tags" Text, "", ignored(why::RPZ);
+    "Tags of clients that the policy applies to."
+};
+
+pub(super) const VIEW: &[Directive] = rows! { View:
+    "name" Text, "", call(draft::other_text_name);
+    "Name of the view."
+    "local-zone" LOCAL_ZONE, "", ignored_list(why::VIEWS);
+    "Name that is answered here with everything below, and how."
+    "local-data" Record, "", ignored_list(why::VIEWS);
+    "Record of a local zone of the view."
+    "local-data-ptr" PtrRecord, "", ignored_list(why::VIEWS);
+    "Address and name for a PTR record of a local zone of the view."
+    "view-first" YesNo, "no", ignored(why::VIEWS);
+    "Look outside of the view for what is not in it."
+    "response-ip" Pair(&Netblock, &Text), "", ignored_list(why::VIEWS);
+    "What happens to answers with an address of a netblock."
+    "response-ip-data" Pair(&Netblock, &Text), "", ignored_list(why::VIEWS);
+    "Record that replaces addresses of a netblock in answers."
+};
