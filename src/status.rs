@@ -126,6 +126,8 @@ pub enum Reason {
     StaleNxDomain,
     /// A name that must never be asked for (RFC 9824 NXNAME).
     InvalidQueryType,
+    /// The client did not ask for recursion, and nothing here is authoritative for the name.
+    NotAuthoritative,
 }
 
 /// One row per reason: variant, Extended DNS Error, text for the client.
@@ -164,6 +166,7 @@ const REASONS: &[(Reason, u16, &str)] = &[
     (Reason::StaleAnswer, 3, ""),
     (Reason::StaleNxDomain, 19, ""),
     (Reason::InvalidQueryType, 30, ""),
+    (Reason::NotAuthoritative, 20, ""),
 ];
 
 impl Reason {
