@@ -9,14 +9,14 @@
 //! A module names only modules in rows below its own; `tests/layers.rs` enforces it.
 //!
 //! ```text
-//!  8  daemon   launch   lab                    startup, signals, reload, stop
-//!  7  frontend  control                        clients and operators
+//!  8  daemon   launch                          startup, signals, reload, stop
+//!  7  frontend  control   lab                  clients and operators; an Internet of our own
 //!  6  engine                                   tokio: one worker per thread; performs actions
 //!  ─────────────── async and system calls above, pure below ───────────────
 //!  5  mesh                                     questions in flight: joins equal ones, subqueries
 //!  4  iterator │ validator                     sans-IO state machines; do not know each other
-//!  3  cache │ policy                           shared memory; may this client ask
-//!  2  config  egress  metrics  logging  systemd
+//!  3  cache │ policy │ egress                  shared memory; may this client ask; the way out
+//!  2  config  metrics  logging  systemd
 //!  1  wire  budget                             names, messages, records; limits on work
 //!  0  clock  status                            time, verdicts
 //! ```

@@ -195,13 +195,15 @@ fn watchdog(usec: Option<String>, pid: Option<String>, own: u32) -> Option<Durat
 #[expect(clippy::disallowed_methods, reason = "a test plays the service manager")]
 mod tests {
     use std::fs::File;
-    use std::io::{Read, Seek, Write};
+    use std::io::IoSliceMut;
     use std::os::fd::AsFd;
     use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::{SocketAddr, UnixDatagram};
 
+    use nix::sys::socket::{ControlMessageOwned, recvmsg};
+
     use super::*;
-    use crate::egress::descriptors::receive;
 
     fn text(manager: &UnixDatagram) -> String {
         let mut buffer = [0; 512];
@@ -250,15 +252,28 @@ mod tests {
         notifier.store(memory.as_fd(), "cache");
         assert_eq!(text(&manager), "FDSTOREREMOVE=1\nFDNAME=cache\n");
         let mut buffer = [0; 512];
-        let mut received = receive(manager.as_fd(), &mut buffer).unwrap();
-        assert_eq!(&buffer[..received.len], b"FDSTORE=1\nFDNAME=cache\n");
-
-        File::from(memory).write_all(b"kept").unwrap();
-        let mut kept = File::from(received.descriptors.pop().unwrap());
-        let mut content = String::new();
-        kept.rewind().unwrap();
-        kept.read_to_string(&mut content).unwrap();
-        assert_eq!(content, "kept", "the same file");
+        let mut rights = nix::cmsg_space!([RawFd; 2]);
+        let mut parts = [IoSliceMut::new(&mut buffer)];
+        let received = recvmsg::<()>(
+            manager.as_raw_fd(),
+            &mut parts,
+            Some(&mut rights),
+            MsgFlags::MSG_CMSG_CLOEXEC,
+        )
+        .unwrap();
+        let descriptors: Vec<_> = received
+            .cmsgs()
+            .unwrap()
+            .flat_map(|message| match message {
+                ControlMessageOwned::ScmRights(descriptors) => descriptors,
+                _ => Vec::new(),
+            })
+            .collect();
+        let len = received.bytes;
+        assert_eq!(&buffer[..len], b"FDSTORE=1\nFDNAME=cache\n");
+        let [stored] = descriptors[..] else { panic!("one descriptor: {descriptors:?}") };
+        let stored = std::fs::metadata(format!("/proc/self/fd/{stored}")).unwrap();
+        assert_eq!(stored.ino(), File::from(memory).metadata().unwrap().ino(), "the same file");
     }
 
     #[test]
