@@ -222,8 +222,6 @@ pub(super) fn local_zone(draft: &mut Draft, values: &[Value]) -> Done {
     let kind = LocalZoneKind::SPELLINGS.iter().find(|row| row.0 == text(values, 1));
     if let Some((_, kind)) = kind {
         let name = Name::from_values(values)?;
-        // The last line about a zone decides, as everywhere.
-        draft.config.local_zones.retain(|zone| zone.name != name);
         draft.config.local_zones.push(LocalZone { name, kind: *kind });
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! From a draft to the configuration: what depends on several options, and on other files.
 
+use std::collections::HashMap;
 use std::mem;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -47,6 +48,7 @@ pub(super) fn finish(parser: &mut Parser) -> Config {
         config.root_hints = hints::read(parser, &hint_files);
     }
     trust(parser, &mut config, !hint_files.is_empty());
+    local_zones(&mut config);
     modules(parser, &config);
     conflicts(parser);
     config
@@ -98,6 +100,19 @@ fn paths(parser: &Parser, config: &mut Config) {
 }
 
 //--- Zones
+
+/// The last line about a zone decides, as everywhere. Lists of blocked names can be long.
+fn local_zones(config: &mut Config) {
+    let mut last = HashMap::with_capacity(config.local_zones.len());
+    for (index, zone) in config.local_zones.iter().enumerate() {
+        last.insert(zone.name.clone(), index);
+    }
+    let mut index = 0;
+    config.local_zones.retain(|zone| {
+        index += 1;
+        last.get(&zone.name) == Some(&(index - 1))
+    });
+}
 
 fn nameless(parser: &mut Parser, zones: &[ZoneDraft]) {
     for zone in zones.iter().filter(|zone| !zone.named) {

@@ -237,6 +237,17 @@ impl fmt::Display for Shape {
     }
 }
 
+/// The words of a table of words with their meanings.
+pub(super) const fn spellings<T, const N: usize>(rows: &[(&'static str, T)]) -> [&'static str; N] {
+    let mut words = [""; N];
+    let mut index = 0;
+    while index < N {
+        words[index] = rows[index].0;
+        index += 1;
+    }
+    words
+}
+
 /// The upper end of numbers that have no meaningful one: what fits 32 bits.
 pub(super) const NO_MAX: i64 = u32::MAX as i64;
 

@@ -110,6 +110,12 @@ pub enum LocalZoneKind {
     AlwaysTransparent,
     /// NODATA for type A; everything else is resolved as usual.
     BlockA,
+    /// NODATA for type AAAA; everything else is resolved as usual.
+    BlockAaaa,
+    /// As [`LocalZoneKind::BlockA`], but local data is answered.
+    BlockAWdata,
+    /// As [`LocalZoneKind::BlockAaaa`], but local data is answered.
+    BlockAaaaWdata,
     /// REFUSED, whatever data there is.
     AlwaysRefuse,
     /// NXDOMAIN, whatever data there is.
@@ -143,6 +149,9 @@ impl LocalZoneKind {
         ("inform_redirect", Self::InformRedirect),
         ("always_transparent", Self::AlwaysTransparent),
         ("block_a", Self::BlockA),
+        ("block_aaaa", Self::BlockAaaa),
+        ("block_a_wdata", Self::BlockAWdata),
+        ("block_aaaa_wdata", Self::BlockAaaaWdata),
         ("always_refuse", Self::AlwaysRefuse),
         ("always_nxdomain", Self::AlwaysNxdomain),
         ("always_nodata", Self::AlwaysNodata),

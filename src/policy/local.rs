@@ -151,7 +151,12 @@ impl LocalZones {
             Kind::Static | Kind::Redirect | Kind::InformRedirect | Kind::AlwaysNodata => {
                 negative(Rcode::NOERROR)
             }
-            Kind::BlockA if question.rtype == RecordType::A => negative(Rcode::NOERROR),
+            Kind::BlockA | Kind::BlockAWdata if question.rtype == RecordType::A => {
+                negative(Rcode::NOERROR)
+            }
+            Kind::BlockAaaa | Kind::BlockAaaaWdata if question.rtype == RecordType::AAAA => {
+                negative(Rcode::NOERROR)
+            }
             Kind::AlwaysNull => match null_address(question.rtype) {
                 None => negative(Rcode::NOERROR),
                 Some(ip) => {
@@ -176,6 +181,9 @@ impl LocalZones {
             | Kind::Typetransparent
             | Kind::AlwaysTransparent
             | Kind::BlockA
+            | Kind::BlockAaaa
+            | Kind::BlockAWdata
+            | Kind::BlockAaaaWdata
             | Kind::Truncate
             | Kind::Nodefault => None,
         }
@@ -260,6 +268,7 @@ impl LocalZoneKind {
                 | Self::AlwaysTransparent
                 | Self::AlwaysNull
                 | Self::BlockA
+                | Self::BlockAaaa
                 | Self::Truncate
         )
     }

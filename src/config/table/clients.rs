@@ -9,32 +9,14 @@ use crate::config::shape::Shape::{
     Hex, Interface, Name, Netblock, Nsid, Number, OneOf, Pair, Path, PtrRecord, Record, Size, Text,
     Triple, YesNo,
 };
+use crate::config::shape::spellings;
+use crate::config::zone::LocalZoneKind;
 
 /// Types of local zones.
-pub(super) const ZONE_KINDS: Shape = OneOf(&[
-    "deny",
-    "refuse",
-    "static",
-    "transparent",
-    "redirect",
-    "nodefault",
-    "typetransparent",
-    "inform",
-    "inform_deny",
-    "inform_redirect",
-    "always_transparent",
-    "block_a",
-    "always_refuse",
-    "always_nxdomain",
-    "always_nodata",
-    "always_deny",
-    "always_null",
-    "noview",
-    "truncate",
-    "ipset",
-]);
+const ZONE_KINDS: Shape =
+    OneOf(&spellings::<_, { LocalZoneKind::SPELLINGS.len() }>(LocalZoneKind::SPELLINGS));
 
-/// Local zones have a sentence of their own for a mistyped kind.
+/// A zone and its type.
 pub(super) const LOCAL_ZONE: Shape = Pair(&Name, &ZONE_KINDS);
 
 pub(super) const SERVER: &[Directive] = rows! { Server:

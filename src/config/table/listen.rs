@@ -3,10 +3,12 @@
 use super::rows::rows;
 use super::{Directive, why};
 use crate::config::draft;
+use crate::config::net::AccessAction;
 use crate::config::shape::NO_MAX;
 use crate::config::shape::Shape::{
     Interface, Netblock, Number, OneOf, Pair, Path, PortRange, PowerOfTwo, Size, Text, YesNo,
 };
+use crate::config::shape::spellings;
 
 pub(super) const SERVER: &[Directive] = rows! { Server:
     //--- Process
@@ -210,14 +212,6 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Ask over TLS only."
 };
 
-/// Words for an answer of the resolver to a client: `access-control:` and its like.
-pub(super) const ACCESS: super::Shape = OneOf(&[
-    "deny",
-    "refuse",
-    "allow",
-    "allow_setrd",
-    "allow_snoop",
-    "allow_cookie",
-    "deny_non_local",
-    "refuse_non_local",
-]);
+/// What clients may do: `access-control:` and its like.
+pub(super) const ACCESS: super::Shape =
+    OneOf(&spellings::<_, { AccessAction::SPELLINGS.len() }>(AccessAction::SPELLINGS));

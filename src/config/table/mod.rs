@@ -11,7 +11,9 @@ mod resolve;
 mod rows;
 mod zones;
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::OnceLock;
 
 use super::draft::Draft;
 use super::lexer::Value;
@@ -207,11 +209,19 @@ pub fn directives() -> impl Iterator<Item = &'static Directive> {
 
 /// The option `name` of `clause`, in any of its spellings.
 pub fn find(clause: Clause, name: &str) -> Option<&'static Directive> {
-    let name = ALIASES
-        .iter()
-        .find(|alias| alias.0 == name && alias.1 == clause)
-        .map_or(name, |alias| alias.2);
-    directives().find(|row| row.clause == clause && row.name == name)
+    // Lists of blocked names have hundreds of thousands of lines, each looked up here.
+    static INDEX: OnceLock<HashMap<(Clause, &str), &Directive>> = OnceLock::new();
+    let index = INDEX.get_or_init(|| {
+        let mut index: HashMap<_, _> =
+            directives().map(|row| ((row.clause, row.name), row)).collect();
+        for (alias, clause, name) in ALIASES {
+            if let Some(row) = index.get(&(*clause, *name)).copied() {
+                index.insert((*clause, *alias), row);
+            }
+        }
+        index
+    });
+    index.get(&(clause, name)).copied()
 }
 
 /// The clauses that have an option `name`.
