@@ -170,13 +170,15 @@ impl Builder {
     /// Whether the name written at `at` is `suffix`, octet for octet, so that case is kept.
     fn is_at(&self, mut at: usize, mut suffix: &[u8]) -> bool {
         loop {
-            let octet = self.out[at];
+            // The name being written is a target too and ends in the middle.
+            let Some(&octet) = self.out.get(at) else { return false };
             if octet >> 6 == 3 {
-                at = usize::from(octet & 0x3f) << 8 | usize::from(self.out[at + 1]);
+                let Some(&low) = self.out.get(at + 1) else { return false };
+                at = usize::from(octet & 0x3f) << 8 | usize::from(low);
                 continue;
             }
             let len = 1 + usize::from(octet);
-            if suffix.len() < len || self.out[at..at + len] != suffix[..len] {
+            if suffix.len() < len || self.out.get(at..at + len) != Some(&suffix[..len]) {
                 return false;
             }
             if octet == 0 {
@@ -225,6 +227,17 @@ mod tests {
             assert_eq!(bytes[at..at + 4], 300u32.to_be_bytes());
         }
         assert!(bytes.len() < 150, "names are compressed: {}", bytes.len());
+    }
+
+    #[test]
+    fn a_name_may_repeat_its_own_labels() {
+        for text in ["a.a.", "a.a.a.a.", "a.b.a.b.", "aa.a.aa.a."] {
+            let question = Question::new(text.parse().unwrap(), RecordType::A);
+            let mut builder = Builder::new(Header::default(), 512);
+            builder.question(&question);
+            let bytes = builder.finish(None);
+            assert_eq!(Message::parse(&bytes).unwrap().question, Some(question), "{text}");
+        }
     }
 
     #[test]
