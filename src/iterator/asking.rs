@@ -1,0 +1,115 @@
+//! Sending a query: how it is asked, by which way, and for how long we wait.
+
+use std::time::Duration;
+
+use super::exchange::Pending;
+use super::query::{Query, Style, is_below_anchor, is_case_exempt};
+use super::targets::{Cut, Target};
+use super::{Action, Exchange, ExchangeId, Iteration, Phase, Transport, View, delegation};
+use crate::cache::Server;
+use crate::clock::{Now, Rng};
+use crate::config::Config;
+use crate::status::Reason;
+use crate::wire::Question;
+
+/// Longest wait for one reply, unless the server is known to be slower: a client waits for less
+/// than two of them.
+const MAX_WAIT: Duration = Duration::from_secs(2);
+/// Least wait for a reply over a stream, which takes two round trips.
+const MIN_STREAM_WAIT: Duration = Duration::from_secs(1);
+
+impl Iteration {
+    /// Asks the target at `at`.
+    pub(super) fn ask(&mut self, at: usize, view: &mut View<'_>, now: Now, rng: &mut Rng) {
+        if let Err(exhausted) = view.budget.spend_queries(1) {
+            return self.fail(exhausted.0);
+        }
+        let (Some(cut), Some(minimiser)) = (&mut self.cut, &mut self.minimiser) else { return };
+        let question = minimiser.question(&self.question, cut.zone());
+        let (forward, zone) = (cut.is_forward(), cut.zone().clone());
+        let stream = asks_by_stream(cut, view.config);
+        let Some(target) = cut.targets.get_mut(at) else { return };
+        let server = view.cache.infra(target.server, &zone, now);
+        let style = style(target, &server, forward, &question, view.config, now);
+        let transport = if stream || target.stream { Transport::Tcp } else { Transport::Udp };
+        let left = view.budget.work_ends().since(now.mono);
+        let timeout = timeout(&server, transport, view.config, now).min(left);
+        target.tries = target.tries.saturating_add(1);
+        let address = target.server;
+        cut.sent = cut.sent.saturating_add(1);
+
+        let query = Query::new(&question, style, view.config, rng);
+        let id = ExchangeId(self.next_exchange);
+        self.next_exchange += 1;
+        self.actions.push_back(Action::Ask(Exchange {
+            id,
+            server: address,
+            transport,
+            query: query.wire.clone(),
+            timeout,
+        }));
+        self.phase = Phase::Asking(Box::new(Pending::new(id, address, transport, query, now.mono)));
+    }
+
+    /// Asks the same server again, in another way; the next one when that is not possible.
+    pub(super) fn ask_again(
+        &mut self,
+        server: std::net::SocketAddr,
+        view: &mut View<'_>,
+        now: Now,
+        rng: &mut Rng,
+    ) {
+        let at = self.cut.as_ref().filter(|cut| !cut.is_spent(view.config)).and_then(|cut| {
+            cut.targets.iter().position(|target| target.server == server && !target.excluded)
+        });
+        match at {
+            Some(_) if now.mono >= view.budget.work_ends() => self.fail(Reason::ClientDeadline),
+            Some(at) => self.ask(at, view, now, rng),
+            None => self.proceed(view, now, rng),
+        }
+    }
+}
+
+/// Whether every query to the servers of `cut` goes over a stream.
+fn asks_by_stream(cut: &Cut, config: &Config) -> bool {
+    let datagrams = config.do_udp || config.udp_upstream_without_downstream;
+    let clause = delegation::clause(&cut.point, config);
+    config.tcp_upstream || !datagrams || clause.is_some_and(|zone| zone.tcp)
+}
+
+fn style(
+    target: &Target,
+    server: &Server,
+    forward: bool,
+    question: &Question,
+    config: &Config,
+    now: Now,
+) -> Style {
+    Style {
+        recursion: forward,
+        // An authoritative server does not care. A forwarder shall not judge what we judge
+        // ourselves (RFC 6840 §5.9), and may where nobody else does.
+        checking_disabled: !forward || is_below_anchor(&question.name, config),
+        edns: !target.plain && server.takes_edns(now),
+        random_case: config.use_caps_for_id
+            && !target.plain_case
+            && !is_case_exempt(&question.name, config),
+    }
+}
+
+/// How long to wait for a reply.
+fn timeout(server: &Server, transport: Transport, config: &Config, now: Now) -> Duration {
+    let usual = server.timeout(now);
+    match transport {
+        Transport::Udp => {
+            let measured = server.rtt.smoothed.map_or(0, |smoothed| {
+                smoothed.saturating_add(server.rtt.variance.saturating_mul(4))
+            });
+            usual.min(MAX_WAIT.max(Duration::from_millis(measured.into())))
+        }
+        Transport::Tcp => {
+            let most = Duration::from_millis(config.tcp_auth_query_timeout.max(1).into());
+            usual.saturating_mul(4).max(MIN_STREAM_WAIT).min(most)
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! Reducing a response to what its server may say about the question.
+//!
+//! Nothing is taken because it came along. From the answer section stays the chain that begins at
+//! QNAME, as long as it stays inside the bailiwick; from the authority section what a referral or
+//! a denial needs; from the additional section addresses of names that what stays refers to.
+//! Everything else is how caches get poisoned (RFC 5452 §6, CVE-2025-11411).
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+
+use crate::config::Config;
+use crate::wire::{Class, Message, Name, Question, Rdata, Record, RecordType, Rrset};
+
+/// What may be taken from a response.
+#[derive(Clone, Copy)]
+pub(super) struct Bailiwick<'a> {
+    /// The zone the server was asked for.
+    pub(super) zone: &'a Name,
+    /// QNAME as it was asked for.
+    pub(super) qname: &'a Name,
+    /// Zones with servers of their own in the configuration begin new bailiwicks.
+    pub(super) config: &'a Config,
+}
+
+impl Bailiwick<'_> {
+    /// Whether the server may speak about `name`: at or below its zone, and not in a zone that the
+    /// configuration gives to other servers (MaginotDNS, CVE-2021-25220), unless it was asked about
+    /// that zone on purpose: as its parent, or in place of servers that failed.
+    pub(super) fn contains(&self, name: &Name) -> bool {
+        let elsewhere = |other: &Name| {
+            other.is_below(self.zone)
+                && name.is_at_or_below(other)
+                && !self.qname.is_at_or_below(other)
+        };
+        name.is_at_or_below(self.zone)
+            && !self.config.forward_zones.iter().any(|zone| elsewhere(&zone.name))
+            && !self.config.stub_zones.iter().any(|zone| elsewhere(&zone.name))
+    }
+}
+
+/// How the chain of aliases in an answer section ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum ChainEnd {
+    /// With what the question asks for.
+    Answer,
+    /// With an alias whose target is not here.
+    Alias,
+    /// With a DNAME substitution that is too long for a name (RFC 6672 §2.2).
+    TooLong,
+    /// It never began: nothing at QNAME.
+    Nothing,
+}
+
+/// A response, scrubbed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Scrubbed {
+    /// The chain from QNAME, in order.
+    pub(super) answer: Vec<Rrset>,
+    /// SOA, NS, DS, NSEC and NSEC3 inside the bailiwick.
+    pub(super) authority: Vec<Rrset>,
+    /// Where the chain leads; QNAME when there is no alias.
+    pub(super) target: Name,
+    /// How the chain ends.
+    pub(super) end: ChainEnd,
+    /// Whether the authority section named servers of a zone above the one asked for: the server
+    /// does not know that zone.
+    pub(super) upward: bool,
+}
+
+/// Scrubs `message`, a reply to `question` from a server of the zone of `bailiwick`.
+pub(super) fn scrub(message: &Message, question: &Question, bailiwick: Bailiwick<'_>) -> Scrubbed {
+    let mut chain = Chain {
+        records: &message.answer,
+        class: question.class,
+        bailiwick,
+        answer: Vec::new(),
+        name: question.name.clone(),
+    };
+    let end = chain.follow(question.rtype);
+    let Chain { answer, name: target, .. } = chain;
+    let kept = message.authority.iter().filter(|record| {
+        record.class == question.class
+            && is_authority_type(record)
+            && bailiwick.contains(&record.owner)
+            && is_about(record, &question.name, &target)
+    });
+    let mut authority = group(kept, bailiwick.config.iter_scrub_rrsig);
+    // Signatures whose RRset is not here prove nothing.
+    authority.retain(|rrset| !rrset.rdata.is_empty());
+    let upward = message
+        .authority
+        .iter()
+        .any(|record| record.rtype == RecordType::NS && bailiwick.zone.is_below(&record.owner));
+    Scrubbed { answer, authority, target, end, upward }
+}
+
+/// Types that belong into the authority section of referrals and denials.
+fn is_authority_type(record: &Record) -> bool {
+    use RecordType as T;
+    let rtype = match record.rtype {
+        T::RRSIG => record.rdata.covered_type().unwrap_or(T::RRSIG),
+        other => other,
+    };
+    matches!(rtype, T::SOA | T::NS | T::DS | T::NSEC | T::NSEC3)
+}
+
+/// NS and SOA records say something about the question only when they stand above it; records to
+/// the side are dropped. DS may stand at the cut it belongs to, proofs anywhere in the zone.
+fn is_about(record: &Record, qname: &Name, target: &Name) -> bool {
+    let rtype = match record.rtype {
+        RecordType::RRSIG => record.rdata.covered_type().unwrap_or(RecordType::RRSIG),
+        other => other,
+    };
+    match rtype {
+        RecordType::NS | RecordType::SOA | RecordType::DS => {
+            qname.is_at_or_below(&record.owner) || target.is_at_or_below(&record.owner)
+        }
+        _ => true,
+    }
+}
+
+/// The walk from QNAME along the aliases of an answer section.
+struct Chain<'a> {
+    records: &'a [Record],
+    class: Class,
+    bailiwick: Bailiwick<'a>,
+    answer: Vec<Rrset>,
+    name: Name,
+}
+
+impl Chain<'_> {
+    fn follow(&mut self, qtype: RecordType) -> ChainEnd {
+        let limit = match self.bailiwick.config.iter_scrub_cname {
+            0 => self.records.len(),
+            limit => limit.min(self.records.len()),
+        };
+        for links in 0..=limit {
+            let stopped = if links == 0 { ChainEnd::Nothing } else { ChainEnd::Alias };
+            if !self.bailiwick.contains(&self.name) {
+                return stopped;
+            }
+            let end_at_alias = matches!(qtype, RecordType::CNAME | RecordType::ANY);
+            if let Some(dname) = self.dname() {
+                // What the server says about the target is not taken along: the target is a
+                // question of its own, as with every alias that leads out of a zone.
+                return match self.substitute(dname) {
+                    ChainEnd::Alias if end_at_alias => ChainEnd::Answer,
+                    end => end,
+                };
+            }
+            if self.take(qtype) {
+                return ChainEnd::Answer;
+            }
+            if links == limit {
+                return stopped;
+            }
+            let Some(target) = self.cname() else { return stopped };
+            let circle = self.answer.iter().any(|rrset| rrset.is(&target, RecordType::CNAME));
+            self.name = target;
+            if circle {
+                return ChainEnd::Alias;
+            }
+        }
+        ChainEnd::Alias
+    }
+
+    /// Takes what answers `qtype` at the current name; false when there is nothing.
+    fn take(&mut self, qtype: RecordType) -> bool {
+        let at_name = |record: &&Record| record.class == self.class && record.owner == self.name;
+        let wanted = self.records.iter().filter(at_name).filter(|record| match qtype {
+            RecordType::ANY | RecordType::RRSIG => true,
+            _ if record.rtype == RecordType::RRSIG => record.rdata.covered_type() == Some(qtype),
+            _ => record.rtype == qtype,
+        });
+        let mut sets = if qtype == RecordType::RRSIG {
+            collect_signatures(wanted)
+        } else {
+            group(wanted, self.bailiwick.config.iter_scrub_rrsig)
+        };
+        sets.retain(|rrset| !rrset.rdata.is_empty());
+        for rrset in &mut sets {
+            self.filter(rrset);
+        }
+        let found = !sets.is_empty();
+        // Filtered to nothing is still an answer: there is nothing to see.
+        self.answer.extend(sets.into_iter().filter(|rrset| !rrset.rdata.is_empty()));
+        found
+    }
+
+    /// Takes the CNAME at the current name; its target.
+    fn cname(&mut self) -> Option<Name> {
+        let before = self.answer.len();
+        if !self.take(RecordType::CNAME) {
+            return None;
+        }
+        let rrset = self.answer.get_mut(before)?;
+        // RFC 2181 §10.1: there is one CNAME or none.
+        rrset.rdata.truncate(1);
+        rrset.alias_target()
+    }
+
+    /// The DNAME above the current name, when the answer section has one the server may give.
+    fn dname(&self) -> Option<Rrset> {
+        let owner = self
+            .records
+            .iter()
+            .filter(|record| record.rtype == RecordType::DNAME && record.class == self.class)
+            .map(|record| &record.owner)
+            .find(|owner| self.name.is_below(owner) && self.bailiwick.contains(owner))?;
+        let records = self.records.iter().filter(|record| {
+            record.class == self.class
+                && record.owner == *owner
+                && (record.rtype == RecordType::DNAME
+                    || record.rtype == RecordType::RRSIG
+                        && record.rdata.covered_type() == Some(RecordType::DNAME))
+        });
+        let mut rrset = group(records, self.bailiwick.config.iter_scrub_rrsig).pop()?;
+        rrset.rdata.truncate(1);
+        Some(rrset)
+    }
+
+    /// Takes a DNAME with the CNAME that follows from it (RFC 6672 §3.1), whatever CNAME came
+    /// along.
+    fn substitute(&mut self, dname: Rrset) -> ChainEnd {
+        let target =
+            dname.alias_target().and_then(|target| self.name.substitute(&dname.owner, &target));
+        let (owner, ttl) = (self.name.clone(), dname.ttl);
+        self.answer.push(dname);
+        match target {
+            Some(Ok(target)) => {
+                let given = self
+                    .records
+                    .iter()
+                    .find(|record| record.rtype == RecordType::CNAME && record.owner == owner);
+                let ttl = given.map_or(ttl, |record| record.ttl.min(ttl));
+                let rdata = vec![Rdata::from_name(&target)];
+                self.answer.push(Rrset::new(owner, RecordType::CNAME, ttl, rdata));
+                self.name = target;
+                ChainEnd::Alias
+            }
+            Some(Err(_)) => ChainEnd::TooLong,
+            None => ChainEnd::Nothing,
+        }
+    }
+
+    /// Writes the owner name as it was asked for, and takes private addresses and too many name
+    /// servers out.
+    fn filter(&self, rrset: &mut Rrset) {
+        let config = self.bailiwick.config;
+        rrset.owner = self.name.clone();
+        remove_private(rrset, config);
+        let unsigned = rrset.signatures.is_empty();
+        if rrset.rtype == RecordType::NS && config.iter_scrub_ns > 0 && unsigned {
+            rrset.rdata.truncate(config.iter_scrub_ns);
+        }
+    }
+}
+
+/// The authority section of an answer that is not a referral: its SOA and proofs. NS records that
+/// came unasked are left out, with their addresses, unless the configuration wants them
+/// (`iter-scrub-promiscuous`). The SOA stays when the answer is `negative`: with an alias that
+/// leads elsewhere it would deny the target, which is another question.
+pub(super) fn answer_authority(scrubbed: &Scrubbed, negative: bool, config: &Config) -> Vec<Rrset> {
+    let mut kept: Vec<Rrset> = Vec::new();
+    for rrset in &scrubbed.authority {
+        let keep = match rrset.rtype {
+            RecordType::SOA => negative,
+            RecordType::NS => !config.iter_scrub_promiscuous,
+            RecordType::NSEC | RecordType::NSEC3 => true,
+            _ => false,
+        };
+        if keep {
+            kept.push(rrset.clone());
+        }
+    }
+    kept
+}
+
+/// The addresses in the additional section of names that `rrsets` refer to, inside the bailiwick.
+pub(super) fn answer_additional(
+    message: &Message,
+    rrsets: &[Rrset],
+    bailiwick: Bailiwick<'_>,
+) -> Vec<Rrset> {
+    let mut named: HashSet<Name> = HashSet::new();
+    for rrset in rrsets {
+        // Aliases lead to questions of their own; their targets' addresses do not belong here.
+        if matches!(rrset.rtype, RecordType::CNAME | RecordType::DNAME) {
+            continue;
+        }
+        let names = rrset.rdata.iter().take(MAX_REFERRING);
+        named.extend(names.filter_map(|rdata| referred_name(rdata, rrset)));
+    }
+    if named.is_empty() {
+        return Vec::new();
+    }
+    let records = message.additional.iter().filter(|record| {
+        let rtype = match record.rtype {
+            RecordType::RRSIG => record.rdata.covered_type().unwrap_or(RecordType::RRSIG),
+            other => other,
+        };
+        matches!(rtype, RecordType::A | RecordType::AAAA)
+            && record.class == Class::IN
+            && named.contains(&record.owner)
+            && bailiwick.contains(&record.owner)
+    });
+    let mut sets = group(records, bailiwick.config.iter_scrub_rrsig);
+    sets.iter_mut().for_each(|rrset| remove_private(rrset, bailiwick.config));
+    sets.retain(|rrset| !rrset.rdata.is_empty());
+    sets
+}
+
+/// Records of one RRset whose names are looked at for the additional section.
+const MAX_REFERRING: usize = 32;
+
+fn referred_name(rdata: &Rdata, rrset: &Rrset) -> Option<Name> {
+    use RecordType as T;
+    match rrset.rtype {
+        T::NS | T::MX | T::SRV | T::KX | T::AFSDB | T::NAPTR => rdata.as_name(rrset.rtype),
+        T::SVCB | T::HTTPS => {
+            let target = Name::read(rdata.as_bytes().get(2..)?, &mut 0).ok()?;
+            // RFC 9460 §2.5.2: "." stands for the owner.
+            Some(if target.is_root() { rrset.owner.clone() } else { target })
+        }
+        _ => None,
+    }
+}
+
+/// Takes records with private addresses out of an RRset whose owner may not have them
+/// (`private-address`, `private-domain`; DNS rebinding).
+pub(super) fn remove_private(rrset: &mut Rrset, config: &Config) {
+    if config.private_address.is_empty()
+        || config.private_domain.iter().any(|domain| rrset.owner.is_at_or_below(domain))
+    {
+        return;
+    }
+    let private = |ip: IpAddr| config.private_address.iter().any(|block| block.contains(ip));
+    match rrset.rtype {
+        RecordType::A | RecordType::AAAA => {
+            rrset.rdata.retain(|rdata| !rdata.as_ip().is_some_and(private));
+        }
+        RecordType::SVCB | RecordType::HTTPS => {
+            rrset.rdata.retain(|rdata| !address_hints(rdata).into_iter().any(private));
+        }
+        _ => {}
+    }
+}
+
+/// The addresses in `ipv4hint` and `ipv6hint` of SVCB RDATA (RFC 9460 §7.3).
+fn address_hints(rdata: &Rdata) -> Vec<IpAddr> {
+    let mut at = 0;
+    let params = rdata.as_bytes().get(2..).unwrap_or_default();
+    if Name::read(params, &mut at).is_err() {
+        return Vec::new();
+    }
+    let mut rest = params.get(at..).unwrap_or_default();
+    let mut hints = Vec::new();
+    while let [k0, k1, l0, l1, tail @ ..] = rest {
+        let len = usize::from(u16::from_be_bytes([*l0, *l1]));
+        let Some((value, tail)) = tail.split_at_checked(len) else { break };
+        match u16::from_be_bytes([*k0, *k1]) {
+            4 => hints.extend(value.as_chunks().0.iter().map(|o: &[u8; 4]| IpAddr::from(*o))),
+            6 => hints.extend(value.as_chunks().0.iter().map(|o: &[u8; 16]| IpAddr::from(*o))),
+            _ => {}
+        }
+        rest = tail;
+    }
+    hints
+}
+
+/// RRSIG records as an RRset of their own, for those who ask for them.
+fn collect_signatures<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<Rrset> {
+    let mut sets: Vec<Rrset> = Vec::new();
+    for record in records.filter(|record| record.rtype == RecordType::RRSIG) {
+        match sets.first_mut() {
+            Some(set) => {
+                set.ttl = set.ttl.min(record.ttl);
+                set.rdata.push(record.rdata.clone());
+            }
+            None => {
+                let rdata = vec![record.rdata.clone()];
+                sets.push(Rrset::new(record.owner.clone(), RecordType::RRSIG, record.ttl, rdata));
+            }
+        }
+    }
+    sets
+}
+
+/// Groups records into RRsets in order of first appearance, in time linear in their number.
+/// Signatures join the RRset they cover, at most `max_signatures` (0: all); those whose RRset is
+/// not here end up in an RRset without RDATA.
+pub(super) fn group<'a>(
+    records: impl Iterator<Item = &'a Record>,
+    max_signatures: usize,
+) -> Vec<Rrset> {
+    let mut sets: Vec<Rrset> = Vec::new();
+    let mut index: HashMap<(&Name, RecordType, Class), usize> = HashMap::new();
+    let mut seen: HashSet<(usize, bool, &Rdata)> = HashSet::new();
+    for record in records {
+        let signature = record.rtype == RecordType::RRSIG;
+        let rtype = match record.rdata.covered_type() {
+            Some(covered) if signature => covered,
+            _ => record.rtype,
+        };
+        let at = *index.entry((&record.owner, rtype, record.class)).or_insert_with(|| {
+            let mut set = Rrset::new(record.owner.clone(), rtype, record.ttl, Vec::new());
+            set.class = record.class;
+            sets.push(set);
+            sets.len() - 1
+        });
+        let Some(set) = sets.get_mut(at).filter(|_| seen.insert((at, signature, &record.rdata)))
+        else {
+            continue;
+        };
+        set.ttl = set.ttl.min(record.ttl);
+        if !signature {
+            set.rdata.push(record.rdata.clone());
+        } else if max_signatures == 0 || set.signatures.len() < max_signatures {
+            set.signatures.push(record.rdata.clone());
+        }
+    }
+    sets
+}

@@ -1,0 +1,373 @@
+//! The servers of one zone cut: their addresses, what became of each, and which names still have
+//! to be looked up.
+
+use std::net::{IpAddr, SocketAddr};
+
+use rand::seq::SliceRandom;
+
+use super::{View, delegation};
+use crate::budget::{
+    ADDRESSES_PER_CUT, ADDRESSES_PER_NAME, GLUELESS_DEPTH, NS_NAMES_AT_ONCE, NS_NAMES_PER_CUT,
+    QUERIES_PER_CUT,
+};
+use crate::cache::{Answer, DelegationPoint, DelegationSource};
+use crate::clock::{Now, Rng};
+use crate::config::Config;
+use crate::status::Reason;
+use crate::wire::{Name, Question, RecordType};
+
+/// Why a server gave nothing we can use.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Fault {
+    /// No reply in time, or no way to it.
+    Silent,
+    /// REFUSED or NOTAUTH.
+    Refused,
+    /// Not authoritative for the zone.
+    Lame,
+    /// SERVFAIL.
+    ServFail,
+    /// Broke the protocol.
+    Broken,
+}
+
+/// One address of a server of the cut.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    /// Address and port.
+    pub(super) server: SocketAddr,
+    /// Queries sent to it for this cut and question.
+    pub(super) tries: u8,
+    /// What happened last, when it was no use.
+    pub(super) fault: Option<Fault>,
+    /// Never ask it again in this iteration.
+    pub(super) excluded: bool,
+    /// Ask without EDNS.
+    pub(super) plain: bool,
+    /// Ask over a stream.
+    pub(super) stream: bool,
+    /// Streams do not work; do not try again.
+    pub(super) stream_failed: bool,
+    /// Ask in plain letter case.
+    pub(super) plain_case: bool,
+}
+
+impl Target {
+    fn new(server: SocketAddr) -> Self {
+        Self {
+            server,
+            tries: 0,
+            fault: None,
+            excluded: false,
+            plain: false,
+            stream: false,
+            stream_failed: false,
+            plain_case: false,
+        }
+    }
+
+    /// It is to blame, for good.
+    pub(super) fn exclude(&mut self, fault: Fault) {
+        self.fault = Some(fault);
+        self.excluded = true;
+    }
+}
+
+/// How far the lookup of one family of a name got.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Lookup {
+    /// Not tried.
+    Open,
+    /// Asked for.
+    Pending,
+    /// Known, known not to exist, or not wanted.
+    Done,
+}
+
+/// A server that is known by name.
+#[derive(Clone, Debug)]
+struct Host {
+    name: Name,
+    port: u16,
+    v4: Lookup,
+    v6: Lookup,
+    /// Whether an address was found.
+    found: bool,
+}
+
+impl Host {
+    fn lookup(&mut self, rtype: RecordType) -> &mut Lookup {
+        if rtype == RecordType::A { &mut self.v4 } else { &mut self.v6 }
+    }
+
+    fn has(&self, state: Lookup) -> bool {
+        self.v4 == state || self.v6 == state
+    }
+}
+
+/// A zone cut while its servers are being asked.
+#[derive(Clone, Debug)]
+pub(super) struct Cut {
+    /// The delegation.
+    pub(super) point: DelegationPoint,
+    /// Addresses known so far.
+    pub(super) targets: Vec<Target>,
+    /// Queries sent for the question of now.
+    pub(super) sent: u8,
+    hosts: Vec<Host>,
+    /// Names looked up.
+    looked_up: u8,
+    /// No more lookups: too many failed, or the budget does not cover them.
+    lookups_over: bool,
+    /// Glue that has to be verified first; used when that fails (`harden-unverified-glue`).
+    unverified: Vec<SocketAddr>,
+}
+
+impl Cut {
+    /// The servers of `point`, as far as glue and cache know them.
+    pub(super) fn new(point: DelegationPoint, view: &View<'_>, now: Now) -> Self {
+        let config = view.config;
+        let family = |on: bool| if on { Lookup::Open } else { Lookup::Done };
+        let hosts = point.servers.iter().map(|name| Host {
+            name: name.clone(),
+            port: delegation::host_port(&point, name, config),
+            v4: family(config.do_ip4),
+            v6: family(config.do_ip6),
+            found: false,
+        });
+        let mut cut = Self {
+            hosts: hosts.collect(),
+            targets: Vec::new(),
+            sent: 0,
+            looked_up: 0,
+            lookups_over: false,
+            unverified: Vec::new(),
+            point,
+        };
+        for server in cut.point.addresses.clone() {
+            cut.add(server, config);
+        }
+        for (name, ip) in cut.point.glue.clone() {
+            cut.add_glue(&name, ip, config);
+        }
+        cut.use_cache(view, now);
+        cut
+    }
+
+    /// The zone.
+    pub(super) fn zone(&self) -> &Name {
+        &self.point.zone
+    }
+
+    /// Whether the servers are forwarders.
+    pub(super) fn is_forward(&self) -> bool {
+        matches!(self.point.source, DelegationSource::Forward { .. })
+    }
+
+    /// Whether the operator named the servers.
+    pub(super) fn is_configured(&self) -> bool {
+        self.is_forward() || self.point.source == DelegationSource::Stub
+    }
+
+    /// Whether enough queries were sent for one question.
+    pub(super) fn is_spent(&self, config: &Config) -> bool {
+        u32::from(self.sent) >= u32::from(QUERIES_PER_CUT.default).min(config.max_sent_count.max(1))
+    }
+
+    /// The target with that address.
+    pub(super) fn target(&mut self, server: SocketAddr) -> Option<&mut Target> {
+        self.targets.iter_mut().find(|target| target.server == server)
+    }
+
+    fn add(&mut self, server: SocketAddr, config: &Config) {
+        let ip = server.ip();
+        let known = self.targets.iter().any(|target| target.server == server);
+        let full = self.targets.len() >= usize::from(ADDRESSES_PER_CUT.default);
+        if !known && !full && may_ask(ip, config) {
+            self.targets.push(Target::new(server));
+        }
+    }
+
+    fn add_glue(&mut self, name: &Name, ip: IpAddr, config: &Config) {
+        let verified = !config.harden_unverified_glue
+            || self.point.source != DelegationSource::Referral
+            || name.is_at_or_below(&self.point.zone);
+        let Some(host) = self.hosts.iter_mut().find(|host| host.name == *name) else { return };
+        let server = SocketAddr::new(ip, host.port);
+        if !verified {
+            self.unverified.push(server);
+            return;
+        }
+        host.found = true;
+        *host.lookup(if ip.is_ipv4() { RecordType::A } else { RecordType::AAAA }) = Lookup::Done;
+        self.add(server, config);
+    }
+
+    /// Takes addresses of names without glue from the cache.
+    fn use_cache(&mut self, view: &View<'_>, now: Now) {
+        for rtype in [RecordType::A, RecordType::AAAA] {
+            for at in 0..self.hosts.len() {
+                let Some(host) = self.hosts.get_mut(at) else { continue };
+                if *host.lookup(rtype) != Lookup::Open {
+                    continue;
+                }
+                let question = Question::new(host.name.clone(), rtype);
+                if let Some(found) = view.cache.rrset(&question.name, rtype, now) {
+                    let mut answer = Answer::empty(question, crate::wire::Rcode::NOERROR);
+                    answer.answer.push(found.rrset);
+                    self.learn(&answer, view.config);
+                } else if let Some(known) = view.cache.answer(&question, now) {
+                    // Cached failures and denials cost nothing, so they count for nothing.
+                    self.learn(&known.value, view.config);
+                }
+            }
+        }
+    }
+
+    /// What a lookup, or the cache, says about the address of a name.
+    fn learn(&mut self, answer: &Answer, config: &Config) {
+        let rtype = answer.question.rtype;
+        let owner = answer.target();
+        let mut ips: Vec<IpAddr> = answer
+            .answer
+            .iter()
+            .filter(|rrset| rrset.is(&owner, rtype))
+            .flat_map(|rrset| rrset.rdata.iter().filter_map(|rdata| rdata.as_ip()))
+            .collect();
+        ips.truncate(ADDRESSES_PER_NAME.default.into());
+        let Some(host) = self.hosts.iter_mut().find(|host| host.name == answer.question.name)
+        else {
+            return;
+        };
+        *host.lookup(rtype) = Lookup::Done;
+        host.found |= !ips.is_empty();
+        let port = host.port;
+        for ip in ips {
+            self.add(SocketAddr::new(ip, port), config);
+        }
+    }
+
+    /// Takes the result of a lookup.
+    pub(super) fn on_resolved(
+        &mut self,
+        question: &Question,
+        answer: &Answer,
+        view: &mut View<'_>,
+    ) {
+        // The question of the answer is that of the need, whatever the driver put there.
+        let mut answer = answer.clone();
+        answer.question = question.clone();
+        self.learn(&answer, view.config);
+        let host = self.hosts.iter().find(|host| host.name == question.name);
+        let fruitless = host.is_some_and(|host| {
+            !host.found && !host.has(Lookup::Pending) && !host.has(Lookup::Open)
+        });
+        if fruitless && view.budget.spend_ns_failures(1).is_err() {
+            self.lookups_over = true;
+        }
+    }
+
+    /// Whether a lookup is under way.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.hosts.iter().any(|host| host.has(Lookup::Pending))
+    }
+
+    /// Begins lookups of names without address, as many as may run at once; the questions.
+    pub(super) fn look_up(
+        &mut self,
+        question: &Question,
+        depth: u8,
+        view: &mut View<'_>,
+        rng: &mut Rng,
+    ) -> Vec<Question> {
+        let mut needs = Vec::new();
+        if self.lookups_over || depth >= GLUELESS_DEPTH.default {
+            return needs;
+        }
+        let mut order: Vec<usize> = (0..self.hosts.len()).collect();
+        order.shuffle(rng);
+        // Names with an address in the other family last.
+        order.sort_by_key(|at| self.hosts.get(*at).is_some_and(|host| host.found));
+        let mut running = self.hosts.iter().filter(|host| host.has(Lookup::Pending)).count();
+        for at in order {
+            let (max, per_cut) = (NS_NAMES_AT_ONCE.default, NS_NAMES_PER_CUT.default);
+            if running >= max.into() || self.looked_up >= per_cut {
+                break;
+            }
+            if !self.can_look_up(at, question) {
+                continue;
+            }
+            if view.budget.spend_ns_names(1).is_err() {
+                self.lookups_over = true;
+                break;
+            }
+            self.looked_up += 1;
+            running += 1;
+            let Some(host) = self.hosts.get_mut(at) else { continue };
+            for rtype in [RecordType::A, RecordType::AAAA] {
+                if *host.lookup(rtype) == Lookup::Open {
+                    *host.lookup(rtype) = Lookup::Pending;
+                    needs.push(Question::new(host.name.clone(), rtype));
+                }
+            }
+        }
+        needs
+    }
+
+    /// Whether looking up the name of a host can help: it is not known, not itself the question,
+    /// and does not need the servers it would lead to.
+    fn can_look_up(&self, at: usize, question: &Question) -> bool {
+        let Some(host) = self.hosts.get(at) else { return false };
+        let own_question = host.name == question.name
+            && matches!(question.rtype, RecordType::A | RecordType::AAAA);
+        let inside = host.name.is_at_or_below(&self.point.zone)
+            && self.point.source == DelegationSource::Referral;
+        host.has(Lookup::Open) && !host.has(Lookup::Pending) && !own_question && !inside
+    }
+
+    /// Glue that could not be verified, as a last resort; false when there is none.
+    pub(super) fn use_unverified(&mut self, config: &Config) -> bool {
+        let glue = std::mem::take(&mut self.unverified);
+        let before = self.targets.len();
+        for server in glue {
+            self.add(server, config);
+        }
+        self.targets.len() > before
+    }
+
+    /// Why none of the servers was of use.
+    pub(super) fn reason(&self) -> Reason {
+        let mut faults = self.targets.iter().map(|target| target.fault);
+        let Some(first) = faults.next() else { return Reason::NoServerAddress };
+        if faults.any(|fault| fault != first) {
+            return Reason::NoReachableAuthority;
+        }
+        match first {
+            Some(Fault::Silent) => Reason::NetworkError,
+            Some(Fault::Refused) => Reason::ServersRefused,
+            Some(Fault::Lame) => Reason::LameDelegation,
+            Some(Fault::ServFail | Fault::Broken) | None => Reason::NoReachableAuthority,
+        }
+    }
+
+    /// Another question goes to the same servers: what happened before no longer counts, except
+    /// for those that are excluded.
+    pub(super) fn next_question(&mut self) {
+        self.sent = 0;
+        for target in self.targets.iter_mut().filter(|target| !target.excluded) {
+            target.tries = 0;
+        }
+    }
+}
+
+/// Whether an address may be asked at all: its family is on, it is one host, and the configuration
+/// does not forbid it (`do-not-query-address`, `do-not-query-localhost`).
+fn may_ask(ip: IpAddr, config: &Config) -> bool {
+    let family = if ip.is_ipv4() { config.do_ip4 } else { config.do_ip6 };
+    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+    family
+        && !ip.is_unspecified()
+        && !ip.is_multicast()
+        && !broadcast
+        && !config.do_not_query_address.iter().any(|block| block.contains(ip))
+}
