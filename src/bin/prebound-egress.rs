@@ -1,3 +1,5 @@
 //! The `prebound-egress` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    prebound::egress::program::main()
+}

@@ -16,6 +16,10 @@
 //! where it waits until the next broker reads it, and repeats every request that has no reply.
 //! So a restart of the broker costs time, never a query.
 
+pub mod broker;
 pub mod client;
 pub mod descriptors;
+pub mod dial;
+pub mod policy;
+pub mod program;
 pub mod protocol;

@@ -1,6 +1,8 @@
 //! Exit codes of the programs, as in sysexits(3), so that a unit file can tell them apart
 //! (`RestartPreventExitStatus=`, `SuccessExitStatus=`).
 
+use std::process::ExitCode;
+
 /// Everything went well.
 pub const OK: u8 = 0;
 /// The configuration does not parse or makes no sense, on a command line that Unbound would also
@@ -23,3 +25,10 @@ pub const PROTOCOL: u8 = 76;
 pub const NOPERM: u8 = 77;
 /// The configuration does not parse or makes no sense (`EX_CONFIG`).
 pub const CONFIG: u8 = 78;
+
+/// Prints what clap has to say, help or a mistake, and gives the code to exit with.
+pub fn command_line(error: &clap::Error) -> ExitCode {
+    // Standard output may be closed; then nobody wants to know.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { USAGE } else { OK })
+}
