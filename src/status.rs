@@ -76,7 +76,7 @@ pub enum Reason {
     DnskeyMissing,
     /// No key has the Zone Key flag.
     NoZoneKeyBit,
-    /// The denial of existence is absent or does not prove what it should.
+    /// The denial of existence is absent.
     NsecMissing,
     /// The keys of a trust anchor could not be fetched or do not match it.
     TrustAnchorMismatch,
@@ -84,8 +84,14 @@ pub enum Reason {
     DnameMismatch,
     /// Validation ran out of budget.
     ValidationLimit,
-    /// A DNSKEY or DS RRset that is needed could not be fetched.
+    /// A DS RRset that is needed could not be fetched.
     ChainUnreachable,
+    /// Denial of existence is there, and does not prove what it should.
+    DenialUnproven,
+    /// A DNSKEY RRset that is needed could not be fetched.
+    DnskeyUnreachable,
+    /// An algorithm of the DS RRset has no key or signature (`harden-algo-downgrade`).
+    AlgorithmMissing,
 
     // Failure to resolve.
     /// No server of the zone gave a usable response.
@@ -143,11 +149,14 @@ const REASONS: &[(Reason, u16, &str)] = &[
     (Reason::RrsigsMissing, 10, "signatures missing"),
     (Reason::DnskeyMissing, 9, "no DNSKEY matches the DS"),
     (Reason::NoZoneKeyBit, 11, "no DNSKEY has the zone key flag"),
-    (Reason::NsecMissing, 12, "denial of existence missing or not proven"),
+    (Reason::NsecMissing, 12, "denial of existence missing"),
     (Reason::TrustAnchorMismatch, 9, "no DNSKEY matches the trust anchor"),
     (Reason::DnameMismatch, 6, "CNAME is not what the DNAME says"),
     (Reason::ValidationLimit, 6, "validation limit reached"),
-    (Reason::ChainUnreachable, 6, "DNSKEY or DS could not be fetched"),
+    (Reason::ChainUnreachable, 6, "DS could not be fetched"),
+    (Reason::DenialUnproven, 6, "denial of existence does not prove it"),
+    (Reason::DnskeyUnreachable, 9, "DNSKEY could not be fetched"),
+    (Reason::AlgorithmMissing, 6, "algorithm of the DS missing"),
     (Reason::NoReachableAuthority, 22, "no usable response from any server"),
     (Reason::NetworkError, 22, "no reply from any server"),
     (Reason::LameDelegation, 22, "servers are lame"),

@@ -22,7 +22,7 @@ use super::denial::Cut;
 use super::digest::{self, Choice};
 use super::dnskey;
 use super::proof;
-use super::scope::Scope;
+use super::scope::{Scope, is_passing};
 use super::verify::verify;
 use crate::cache::{Answer, KeyEntry, KeyState};
 use crate::status::Reason;
@@ -282,8 +282,7 @@ impl Step {
 
 /// Whether an answer that did not verify is worth another question; pays for it.
 fn retry(reason: Reason, scope: &mut Scope<'_>) -> bool {
-    let hopeless = matches!(reason, Reason::ChainUnreachable | Reason::ValidationLimit);
-    if hopeless || scope.memory.retries == 0 {
+    if is_passing(reason) || scope.memory.retries == 0 {
         return false;
     }
     scope.memory.retries -= 1;
@@ -341,18 +340,15 @@ fn settle_ds(
         Some(Cut::Insecure(reason)) => Ok(Ds::Insecure(reason, proofs.ttl())),
         Some(Cut::None) => Ok(Ds::NoCut),
         Some(Cut::NothingBelow) => Ok(Ds::NothingBelow),
-        None => Err(no_proof(zone, answer, proofs.failure())),
+        None => Err(no_proof(zone, answer, &proofs)),
     }
 }
 
 /// Why a negative answer proves nothing, and whose it is.
-fn no_proof(zone: &Zone, answer: &Answer, failure: Option<Reason>) -> NoDs {
+fn no_proof(zone: &Zone, answer: &Answer, verified: &proof::Verified) -> NoDs {
     let proofs = || answer.authority.iter().filter(|rrset| proof::is_proof(rrset));
-    if let Some(reason) = failure {
-        return reason.into();
-    }
     if proofs().any(|rrset| is_signed_by(rrset, zone.name())) {
-        return Reason::NsecMissing.into();
+        return verified.why_unproven(Reason::NsecMissing).into();
     }
     let signer = foreign_signer(answer.authority.iter());
     let reason = match proofs().next() {
@@ -408,7 +404,7 @@ fn ds_alias(
         let proofs = proof::verified(zone, &answer.authority, scope)?;
         let denial = proofs.denial(zone, &answer.authority, scope.config);
         let proof = denial.wildcard(child, labels, scope).map_err(|exhausted| exhausted.0)?;
-        proof.ok_or(Reason::NsecMissing)?;
+        proof.ok_or(proofs.why_unproven(Reason::DenialUnproven))?;
     }
     Ok(Ds::NoCut)
 }

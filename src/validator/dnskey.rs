@@ -108,7 +108,7 @@ fn verify_all_algorithms(
             |key: &&Rdata| Dnskey::parse(key).is_some_and(|k| k.algorithm == algorithm);
         let points: Vec<_> = points.iter().filter(of_algorithm).cloned().collect();
         if points.is_empty() {
-            return Err(Reason::DnskeyMissing);
+            return Err(Reason::AlgorithmMissing);
         }
         let verified = verify_by(zone, rrset, &points, scope)?;
         least =
@@ -117,7 +117,7 @@ fn verify_all_algorithms(
                 ..verified
             }));
     }
-    least.ok_or(Reason::DnskeyMissing)
+    least.ok_or(Reason::AlgorithmMissing)
 }
 
 /// No key of the RRset is vouched for.
@@ -170,7 +170,7 @@ pub(super) fn settle(
     scope: &mut Scope<'_>,
 ) -> Result<(KeyState, u32), Reason> {
     if answer.is_failure() {
-        return Err(Reason::ChainUnreachable);
+        return Err(Reason::DnskeyUnreachable);
     }
     let rrset = answer.answer.iter().find(|rrset| rrset.is(zone, RecordType::DNSKEY));
     let keys = match rrset {

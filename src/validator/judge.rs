@@ -67,8 +67,9 @@ enum Task {
     Unsigned(usize, Reason),
     /// The denial of the question, by the zone that signed it.
     Signed(Name),
-    /// The question is denied without a signed proof: is it in an insecure zone?
-    Unproven,
+    /// The question is denied without a signed proof, or by one that does not prove it: is it in
+    /// an insecure zone? If not, it is bogus, for this reason if there is one already.
+    Unproven(Option<Reason>),
 }
 
 impl Judge {
@@ -177,7 +178,7 @@ impl Judge {
                 zone_side(&question.name, question.rtype),
                 Goal { target: signer.clone(), is_apex: true },
             ),
-            Task::Unproven => {
+            Task::Unproven(_) => {
                 let name = zone_side(&question.name, question.rtype);
                 (name.clone(), Goal { target: name, is_apex: false })
             }
@@ -198,19 +199,20 @@ impl Judge {
     /// Takes what was found for a task.
     fn take(&mut self, task: Task, found: Found, scope: &mut Scope<'_>) -> Result<(), Reason> {
         match (task, found) {
-            (Task::Unsigned(number, reason), found) => match found {
-                Found::Insecure(why) => self.set(number, Verdict::Insecure(why)),
-                Found::Secure(_) | Found::Bogus(_) => return Err(reason),
-            },
-            (_, Found::Bogus(reason)) => return Err(reason),
+            (Task::Unsigned(_, reason), Found::Secure(_) | Found::Bogus(_))
+            | (Task::Unproven(Some(reason)), Found::Secure(_) | Found::Bogus(_))
+            | (_, Found::Bogus(reason)) => return Err(reason),
+            (Task::Unsigned(number, _), Found::Insecure(why)) => {
+                self.set(number, Verdict::Insecure(why));
+            }
             (Task::Part(number), Found::Insecure(why)) => self.set(number, Verdict::Insecure(why)),
             (Task::Part(number), Found::Secure(zone)) => self.verify_part(number, zone, scope)?,
-            (Task::Signed(_) | Task::Unproven, Found::Insecure(why)) => {
+            (Task::Signed(_) | Task::Unproven(_), Found::Insecure(why)) => {
                 let rcode = self.answer.rcode;
                 self.denied = Some(Denied { rcode, proof: Proof::Insecure(why) });
             }
+            (Task::Unproven(None), Found::Secure(_)) => return Err(self.why_unproven()),
             (Task::Signed(_), Found::Secure(zone)) => self.deny(&zone, scope)?,
-            (Task::Unproven, Found::Secure(_)) => return Err(self.why_unproven()),
         }
         Ok(())
     }
@@ -317,7 +319,8 @@ impl Judge {
             match proof {
                 Some(Proof::Secure) => {}
                 Some(Proof::Insecure(why)) => self.set(number, Verdict::Insecure(why)),
-                None => return Err(verified.failure().unwrap_or(Reason::NsecMissing)),
+                // The data is there: no NSEC is missing in the sense of EDE 12.
+                None => return Err(verified.why_unproven(Reason::DenialUnproven)),
             }
         }
         for (_, verified) in known {
@@ -341,7 +344,7 @@ impl Judge {
         let question = &self.answer.question;
         let name = zone_side(&question.name, question.rtype);
         let Some(Point::Anchor(anchor)) = anchors::closest(&name, scope.config) else {
-            return Task::Unproven;
+            return Task::Unproven(None);
         };
         let signer = |kind: fn(&Rrset) -> bool| {
             let rrsets = self.answer.authority.iter().filter(|rrset| kind(rrset));
@@ -352,7 +355,7 @@ impl Judge {
         };
         let signer =
             signer(proof::is_proof).or_else(|| signer(|rrset| rrset.rtype == RecordType::SOA));
-        signer.map_or(Task::Unproven, Task::Signed)
+        signer.map_or(Task::Unproven(None), Task::Signed)
     }
 
     /// Proves the denial of the question by records of `zone`.
@@ -361,7 +364,14 @@ impl Judge {
         let denial = verified.denial(zone, &self.answer.authority, scope.config);
         let denied = denied(&self.answer, &denial, scope)?;
         let Some(denied) = denied else {
-            return Err(verified.failure().unwrap_or_else(|| self.why_unproven()));
+            let reason = match verified.failure() {
+                Some(reason) => return Err(reason),
+                None if verified.rrsets().is_empty() => self.why_unproven(),
+                None => Reason::DenialUnproven,
+            };
+            // The server may have spoken for a zone above the right one, which may be insecure.
+            self.tasks.push_back(Task::Unproven(Some(reason)));
+            return Ok(());
         };
         self.denied = Some(denied);
         self.mark_proven(&verified);

@@ -49,7 +49,7 @@ pub(super) fn verified(
             // Expanded from a wildcard, it would speak about a name it does not stand at
             // (CVE-2017-15105).
             Ok(verified) if verified.expanded.is_some() => {
-                all.failure.get_or_insert(Reason::NsecMissing);
+                all.failure.get_or_insert(Reason::DenialUnproven);
             }
             Ok(verified) => all.rrsets.push((index, verified.ttl)),
             Err(Reason::ValidationLimit) => return Err(Reason::ValidationLimit),
@@ -84,6 +84,12 @@ impl Verified {
     /// Seconds that what was proven may be kept.
     pub(super) fn ttl(&self) -> u32 {
         self.rrsets.iter().map(|(_, ttl)| *ttl).min().unwrap_or(0)
+    }
+
+    /// Why something is not proven by these; `none` is the reason when there are none.
+    pub(super) fn why_unproven(&self, none: Reason) -> Reason {
+        let reason = if self.rrsets.is_empty() { none } else { Reason::DenialUnproven };
+        self.failure.unwrap_or(reason)
     }
 
     /// Why an RRset did not verify, if one did not.

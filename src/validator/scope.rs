@@ -74,9 +74,7 @@ impl<'a> Scope<'a> {
             KeyState::Bogus(_) => self.config.val_bogus_ttl,
             _ => ttl.min(self.config.cache_max_ttl),
         };
-        // Lack of budget or of reachable servers says nothing about the zone.
-        let passing =
-            matches!(state, KeyState::Bogus(Reason::ChainUnreachable | Reason::ValidationLimit));
+        let passing = matches!(state, KeyState::Bogus(reason) if is_passing(reason));
         let entry = KeyEntry { zone, state, expires: self.now.unix.plus(ttl) };
         if !passing {
             self.cache.store_keys(entry.clone());
@@ -85,4 +83,10 @@ impl<'a> Scope<'a> {
         self.memory.zones.push(Arc::clone(&entry));
         entry
     }
+}
+
+/// Lack of budget or of reachable servers says nothing about a zone, and asking another server
+/// was tried already.
+pub(super) fn is_passing(reason: Reason) -> bool {
+    matches!(reason, Reason::ChainUnreachable | Reason::DnskeyUnreachable | Reason::ValidationLimit)
 }
