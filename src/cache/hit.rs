@@ -1,7 +1,18 @@
 //! Answering from stored wire bytes: copy, patch, append OPT. No allocation.
+//!
+//! Patched are the id, the flags, the question, the TTLs, and the order of addresses. Everything
+//! else is as it was stored.
+//!
+//! # RFCs
+//!
+//! 4035 §3.2 (AD, CD, DO), 6840 §5.7 and §5.8 (AD), 6891 §6 (OPT), 8767 (expired data), 8914
+//! (Extended DNS Errors).
 
-use crate::status::SecurityStatus;
-use crate::wire::{Class, RecordType};
+use super::entry::{Entry, Rotation};
+use super::settings::Settings;
+use crate::clock::Now;
+use crate::status::{Reason, SecurityStatus};
+use crate::wire::{Class, EdnsOption, Header, Rcode, RecordType};
 
 /// A query as the hot path reads it, without memory of its own.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +45,8 @@ pub struct HotEdns {
 pub struct Hit {
     /// Octets written, OPT included.
     pub len: usize,
+    /// Response code, as the client was told.
+    pub rcode: Rcode,
     /// Where the question ends.
     pub question_end: usize,
     /// Where the answer section ends.
@@ -51,4 +64,213 @@ pub struct Hit {
     pub expired: bool,
     /// The answer expires soon: refresh it.
     pub prefetch_due: bool,
+}
+
+/// Extended DNS Errors in one answer at most.
+const MAX_EDES: usize = 3;
+
+impl HotQuery<'_> {
+    fn header(&self) -> Header {
+        Header { bits: self.flags, ..Header::default() }
+    }
+
+    fn dnssec_ok(&self) -> bool {
+        self.edns.is_some_and(|edns| edns.dnssec_ok)
+    }
+
+    /// Whether the client does its own validation, and we let it.
+    fn checking_disabled(&self, settings: &Settings) -> bool {
+        self.header().cd() && !settings.ignore_cd
+    }
+}
+
+impl Hit {
+    /// Makes the answer fit `limit` octets, and returns its length. The additional section may go
+    /// without a word; when that does not suffice, TC tells the client to ask over TCP, and only
+    /// question and OPT stay (RFC 2181 §9). `out` is the buffer the hit was written to, unchanged.
+    pub fn fit(&self, out: &mut [u8], limit: usize) -> usize {
+        if self.len <= limit {
+            return self.len;
+        }
+        let opt_len = self.len - self.opt_at;
+        let truncated = self.authority_end + opt_len > limit;
+        let end = if truncated { self.question_end } else { self.authority_end };
+        out.copy_within(self.opt_at..self.len, end);
+        let Some(mut header) = Header::read(out) else { return 0 };
+        let [questions, answers, authorities, _] = header.counts;
+        let opts = u16::from(opt_len > 0);
+        header.counts = match truncated {
+            true => [questions, 0, 0, opts],
+            false => [questions, answers, authorities, opts],
+        };
+        header = header.with_tc(truncated);
+        out[..Header::LEN].copy_from_slice(&header.to_bytes());
+        if end + opt_len <= limit {
+            return end + opt_len;
+        }
+        // Not even the Extended DNS Errors fit.
+        out[end + 9..end + OPT_LEN].fill(0);
+        end + OPT_LEN
+    }
+}
+
+/// Octets of OPT without options.
+const OPT_LEN: usize = 11;
+
+/// Whether a client that asked like this may have the answer. Data that nobody has validated is
+/// for those who do it themselves.
+pub(super) fn may_have(entry: &Entry<'_>, query: &HotQuery<'_>, settings: &Settings) -> bool {
+    entry.status != SecurityStatus::Indeterminate
+        || entry.is_failure()
+        || !settings.validates
+        || query.checking_disabled(settings)
+}
+
+/// Writes the answer for a client; `None` when `out` is too small, or the entry is for another
+/// name. `cached`: this is not the first client to be told.
+pub(super) fn write(
+    entry: &Entry<'_>,
+    query: &HotQuery<'_>,
+    cached: bool,
+    settings: &Settings,
+    now: Now,
+    out: &mut [u8],
+) -> Option<Hit> {
+    let checking_disabled = query.checking_disabled(settings);
+    let bogus = entry.status == SecurityStatus::Bogus;
+    let withheld = bogus && !checking_disabled && !settings.permissive;
+    let expired = entry.expires <= now.unix && cached;
+    let variant = entry.variant(query.dnssec_ok());
+    let end = match (withheld, settings.minimal_responses) {
+        (true, _) => variant.question_end,
+        (false, true) => variant.minimal_end,
+        (false, false) => variant.wire.len(),
+    };
+    out.get_mut(..end)?.copy_from_slice(&variant.wire[..end]);
+
+    let question = out.get_mut(Header::LEN..variant.question_end)?;
+    let (name, fields) = question.split_at_mut_checked(question.len().checked_sub(4)?)?;
+    if !name.eq_ignore_ascii_case(query.name_wire) {
+        return None;
+    }
+    name.copy_from_slice(query.name_wire);
+    fields[..2].copy_from_slice(&query.rtype.0.to_be_bytes());
+
+    let age = entry.stored.until(now.unix);
+    for at in variant.ttls().take_while(|at| *at < end) {
+        let field = out.get_mut(at..at + 4)?.first_chunk_mut()?;
+        let ttl = match (expired, settings.original_ttl) {
+            (true, _) => settings.stale_reply_ttl,
+            (false, true) => u32::from_be_bytes(*field),
+            (false, false) => u32::from_be_bytes(*field).saturating_sub(age),
+        };
+        *field = ttl.to_be_bytes();
+    }
+    if settings.roundrobin && !withheld {
+        rotate(variant.rotation, query.id, out);
+    }
+
+    let rcode = if withheld { Rcode::SERVFAIL } else { entry.rcode };
+    let [_, answers, authorities, additionals] = Header::read(variant.wire)?.counts;
+    let shown = |count: u16, begins: usize| if end > begins { count } else { 0 };
+    let counts = [
+        1,
+        shown(answers, variant.question_end),
+        shown(authorities, variant.answer_end),
+        shown(additionals, variant.authority_end) + u16::from(query.edns.is_some()),
+    ];
+    let proven = entry.status == SecurityStatus::Secure && !expired && !checking_disabled;
+    let wants_ad = query.header().ad() || query.dnssec_ok();
+    let header = Header { id: query.id, bits: 0, counts }
+        .with_qr(true)
+        .with_ra(true)
+        .with_rd(query.header().rd())
+        .with_cd(query.header().cd())
+        .with_ad(proven && wants_ad && counts[1] + counts[2] > 0)
+        .with_rcode(rcode);
+    out[..Header::LEN].copy_from_slice(&header.to_bytes());
+
+    let mut reasons = [None; MAX_EDES];
+    if settings.ede {
+        // Who does its own validation gets the data without our opinion.
+        reasons[0] = entry.reason.filter(|_| !(bogus && checking_disabled));
+        reasons[1] = (entry.is_failure() && cached).then_some(Reason::CachedFailure);
+        reasons[2] = (expired && settings.ede_serve_expired).then_some(match rcode {
+            Rcode::NXDOMAIN => Reason::StaleNxDomain,
+            _ => Reason::StaleAnswer,
+        });
+    }
+    let len = match query.edns {
+        Some(edns) => write_opt(out, end, edns, rcode, reasons, settings)?,
+        None => end,
+    };
+    let ttl_left = now.unix.until(entry.expires);
+    let lifetime = entry.stored.until(entry.expires);
+    Some(Hit {
+        len,
+        rcode,
+        question_end: variant.question_end,
+        answer_end: variant.answer_end.min(end),
+        authority_end: variant.authority_end.min(end),
+        opt_at: end,
+        status: entry.status,
+        ttl_left,
+        expired,
+        prefetch_due: settings.prefetch
+            && cached
+            && !entry.is_failure()
+            && !bogus
+            && ttl_left <= lifetime / 10,
+    })
+}
+
+/// Brings another address to the front, which one depends on the id of the query.
+fn rotate(Rotation { at, len, count }: Rotation, id: u16, out: &mut [u8]) {
+    if count > 1
+        && let Some(records) = out.get_mut(at..at + len * count)
+    {
+        records.rotate_left(len * (usize::from(id) % count));
+    }
+}
+
+/// Appends OPT with Extended DNS Errors; returns the end.
+fn write_opt(
+    out: &mut [u8],
+    at: usize,
+    edns: HotEdns,
+    rcode: Rcode,
+    reasons: [Option<Reason>; MAX_EDES],
+    settings: &Settings,
+) -> Option<usize> {
+    let (fixed, mut rest) = out.get_mut(at..)?.split_at_mut_checked(OPT_LEN)?;
+    let mut options = 0u16;
+    for reason in reasons.into_iter().flatten() {
+        let text = reason.text().as_bytes();
+        let len = u16::try_from(text.len() + 2).ok()?;
+        let (option, tail) = rest.split_at_mut_checked(4 + usize::from(len))?;
+        for (field, word) in [EdnsOption::EDE, len, reason.ede().0].into_iter().enumerate() {
+            option[2 * field..2 * field + 2].copy_from_slice(&word.to_be_bytes());
+        }
+        option[6..].copy_from_slice(text);
+        options += 4 + len;
+        rest = tail;
+    }
+    let [size_high, size_low] = settings.edns_size.to_be_bytes();
+    let [len_high, len_low] = options.to_be_bytes();
+    // RFC 3225 §3: DO is copied.
+    let flags = if edns.dnssec_ok { 0x80 } else { 0 };
+    fixed.copy_from_slice(&[
+        0,
+        0,
+        41,
+        size_high,
+        size_low,
+        rcode.high(),
+        0,
+        flags,
+        0,
+        len_high,
+        len_low,
+    ]);
+    Some(at + OPT_LEN + usize::from(options))
 }

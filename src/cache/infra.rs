@@ -1,8 +1,14 @@
 //! What is known of servers: how fast, how reliable, what they understand.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::clock::{Mono, Now, UnixTime};
+use super::codec::Key;
+use super::region::Usage;
+use super::settings::Settings;
+use super::table::Table;
+use crate::clock::{Mono, Now, Rng, UnixTime};
+use crate::wire::Name;
 
 /// What is known of one address as a server of one zone.
 ///
@@ -25,6 +31,8 @@ pub struct Server {
     pub dnssec_lame_until: Option<UnixTime>,
     /// Bounds of timeouts.
     pub limits: RttLimits,
+    /// When all of this is forgotten (`infra-host-ttl`).
+    pub expires: UnixTime,
 }
 
 /// Whether a server understands EDNS (RFC 6891 §6.2.2).
@@ -77,6 +85,7 @@ impl Default for Server {
             lame_until: None,
             dnssec_lame_until: None,
             limits: RttLimits::default(),
+            expires: UnixTime(0),
         }
     }
 }
@@ -158,6 +167,11 @@ impl Server {
         self.last_loss = now.mono;
     }
 
+    /// It answered a query with OPT by a response with OPT.
+    pub fn found_edns(&mut self) {
+        self.edns = EdnsState::Works;
+    }
+
     /// It answered, and is not authoritative for the zone.
     pub fn found_lame(&mut self, now: Now) {
         self.lame_until = Some(now.unix.plus(Self::JUDGED_FOR));
@@ -195,5 +209,206 @@ impl Rtt {
                 self.smoothed = Some(blend(smoothed.into(), ms.into(), 8));
             }
         }
+    }
+}
+
+/// Servers in one set of the table.
+const SHARE: usize = 16;
+
+/// What is known of servers, by address and zone.
+pub(super) struct Infra {
+    table: Table<Server>,
+}
+
+impl Infra {
+    pub(super) fn new(hosts: usize, rng: &mut Rng) -> Self {
+        let hosts = hosts.max(1);
+        Self { table: Table::new(hosts, SHARE.min(hosts), rng) }
+    }
+
+    pub(super) fn get(
+        &self,
+        server: SocketAddr,
+        zone: &Name,
+        settings: &Settings,
+        now: Now,
+    ) -> Server {
+        let known = key(server, zone).and_then(|key| self.table.get(key.as_bytes()));
+        current(known, settings, now)
+    }
+
+    pub(super) fn update(
+        &self,
+        server: SocketAddr,
+        zone: &Name,
+        settings: &Settings,
+        now: Now,
+        f: impl FnOnce(&mut Server),
+    ) {
+        let Some(key) = key(server, zone) else { return };
+        self.table.update(key.as_bytes(), 1, |known| {
+            let mut server = current(known, settings, now);
+            f(&mut server);
+            server
+        });
+    }
+
+    /// Forgets a server by its address, or all; tells how many entries that were.
+    pub(super) fn flush(&self, ip: Option<IpAddr>) -> usize {
+        let octets = ip.map(octets);
+        self.table.retain(|key, _| octets.is_some_and(|octets| !key.starts_with(&octets)))
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        self.table.usage()
+    }
+}
+
+/// What is known of a server now. When its time is over it starts anew, but the pauses of a
+/// server that stays silent go on: an unreachable server is not worth a burst of queries every
+/// quarter of an hour.
+fn current(known: Option<Server>, settings: &Settings, now: Now) -> Server {
+    let fresh = Server {
+        limits: settings.rtt,
+        expires: now.unix.plus(settings.host_ttl),
+        ..Server::default()
+    };
+    match known {
+        Some(server) if now.unix < server.expires => Server { limits: settings.rtt, ..server },
+        Some(server) => {
+            Server { losses: server.losses_left(now), last_loss: server.last_loss, ..fresh }
+        }
+        None => fresh,
+    }
+}
+
+fn key(server: SocketAddr, zone: &Name) -> Option<Key> {
+    let mut prefix = [0; 18];
+    prefix[..16].copy_from_slice(&octets(server.ip()));
+    prefix[16..].copy_from_slice(&server.port().to_be_bytes());
+    Key::new(prefix, zone.as_wire())
+}
+
+fn octets(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+        IpAddr::V6(ip) => ip.octets(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::testing::{at, name, rng};
+    use crate::config::Config;
+
+    const A: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 53);
+
+    fn millis(server: &Server, seconds: u64) -> u128 {
+        server.timeout(at(seconds)).as_millis()
+    }
+
+    fn settings() -> Settings {
+        Settings::new(&Config::default())
+    }
+
+    #[test]
+    fn timeouts_follow_rfc_6298_within_unbounds_bounds() {
+        let mut server = Server::default();
+        assert_eq!(millis(&server, 0), 376, "nothing is known");
+        server.replied(Duration::from_millis(100));
+        assert_eq!(millis(&server, 0), 300, "RFC 6298 §2.2: SRTT + 4 * RTTVAR, half of R");
+        server.replied(Duration::from_millis(100));
+        assert_eq!((server.rtt.smoothed, server.rtt.variance), (Some(100), 38), "§2.3");
+        for _ in 0..100 {
+            server.replied(Duration::from_millis(1));
+        }
+        assert_eq!(millis(&server, 0), 50, "the floor");
+        server.replied(Duration::from_secs(10_000_000));
+        assert_eq!(millis(&server, 0), 120_000, "the ceiling");
+    }
+
+    #[test]
+    fn losses_double_the_timeout_and_are_forgotten_with_time() {
+        let mut server = Server::default();
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            server.lost(at(0));
+            seen.push(millis(&server, 0));
+        }
+        assert_eq!(seen, [752, 1_504, 3_008, 6_016]);
+        assert_eq!(millis(&server, 60), 3_008, "one less after a minute");
+        assert_eq!(millis(&server, 3_600), 376);
+        for _ in 0..300 {
+            server.lost(at(0));
+        }
+        assert_eq!(millis(&server, 0), 120_000);
+        server.replied(Duration::from_millis(100));
+        assert_eq!(millis(&server, 0), 300, "one reply ends it");
+    }
+
+    #[test]
+    fn a_silent_server_is_left_alone_ever_longer_and_probed_in_between() {
+        let mut server = Server::default();
+        server.lost(at(0));
+        server.lost(at(0));
+        assert!(!server.is_paused(at(0)), "two losses happen");
+        let mut pauses = Vec::new();
+        let mut now = 0;
+        for _ in 0..7 {
+            server.lost(at(now));
+            assert!(server.is_paused(at(now)));
+            let pause = server.pause_ends().since(at(now).mono).as_secs();
+            now += pause;
+            assert!(!server.is_paused(at(now)), "one probe is due");
+            pauses.push(pause);
+        }
+        assert_eq!(pauses, [2, 4, 8, 16, 32, 60, 60]);
+        server.replied(Duration::from_millis(10));
+        assert!(!server.is_paused(at(now)));
+    }
+
+    #[test]
+    fn judgments_end() {
+        let mut server = Server::default();
+        server.found_lame(at(0));
+        server.found_dnssec_lame(at(0));
+        server.found_without_edns(at(0));
+        assert!(server.is_lame(at(899)) && !server.is_lame(at(900)));
+        assert!(server.is_dnssec_lame(at(899)) && !server.is_dnssec_lame(at(900)));
+        assert!(!server.takes_edns(at(899)) && server.takes_edns(at(900)));
+        server.found_edns();
+        server.found_without_edns(at(0));
+        assert!(server.takes_edns(at(0)), "it understood EDNS before");
+    }
+
+    #[test]
+    fn what_is_known_belongs_to_address_and_zone_and_is_forgotten() {
+        let infra = Infra::new(1_000, &mut rng());
+        let (here, there) = (name("Example."), name("other."));
+        let other_port = SocketAddr::new(A.ip(), 54);
+        infra.update(A, &here, &settings(), at(0), |server| server.found_lame(at(0)));
+        infra.update(A, &here, &settings(), at(1), |server| server.lost(at(1)));
+        let known = infra.get(A, &name("example."), &settings(), at(899));
+        assert_eq!((known.losses, known.is_lame(at(899))), (1, true));
+        for (server, zone) in [(A, &there), (other_port, &here)] {
+            assert_eq!(infra.get(server, zone, &settings(), at(1)).losses, 0);
+        }
+        let later = infra.get(A, &here, &settings(), at(900));
+        assert_eq!((later.losses, later.lame_until), (0, None), "infra-host-ttl");
+        assert_eq!(infra.flush(Some("192.0.2.1".parse().unwrap())), 0);
+        assert_eq!(infra.flush(Some(A.ip())), 1);
+        assert_eq!(infra.get(A, &here, &settings(), at(1)).losses, 0);
+    }
+
+    #[test]
+    fn many_servers_stay_within_the_number_configured() {
+        let infra = Infra::new(1_000, &mut rng());
+        for i in 0..20_000 {
+            let zone = name(&format!("z{i}."));
+            infra.update(A, &zone, &settings(), at(0), |server| server.lost(at(0)));
+        }
+        let usage = infra.usage();
+        assert!(usage.entries <= 1_000 && usage.entries > 800, "{usage:?}");
     }
 }

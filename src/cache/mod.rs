@@ -16,21 +16,44 @@
 //! Only class IN is remembered.
 
 mod answer;
+mod answers;
+mod codec;
 mod delegation;
+mod delegations;
+mod entry;
+mod flush;
 mod hit;
 mod infra;
 mod keys;
+mod region;
 mod rrsets;
+mod settings;
+mod shard;
+mod table;
+#[cfg(test)]
+mod testing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 pub use answer::Answer;
 pub use delegation::{DelegationPoint, DelegationSource};
+pub use flush::Flushed;
 pub use hit::{Hit, HotEdns, HotQuery};
 pub use infra::{EdnsState, Rtt, RttLimits, Server};
 pub use keys::{KeyEntry, KeyState};
+pub use region::Usage;
 pub use rrsets::{CachedRrset, Rank};
+
+use answers::{Answers, Kind};
+use delegations::Delegations;
+use entry::{Entry, Validity};
+use infra::Infra;
+use keys::Keys;
+use rrsets::Rrsets;
+use settings::Settings;
 
 use crate::clock::{Now, Rng, UnixTime};
 use crate::config::Config;
@@ -38,7 +61,29 @@ use crate::status::SecurityStatus;
 use crate::wire::{Name, Question, RecordType, Rrset};
 
 /// Everything that was learned, shared by all workers.
-pub struct Cache {}
+pub struct Cache {
+    settings: ArcSwap<Settings>,
+    answers: Answers,
+    rrsets: Rrsets,
+    delegations: Delegations,
+    infra: Infra,
+    keys: Keys,
+}
+
+/// How much of each store is used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CacheUsage {
+    /// Finished answers, in octets.
+    pub answers: Usage,
+    /// RRsets, in octets.
+    pub rrsets: Usage,
+    /// Delegations, in octets.
+    pub delegations: Usage,
+    /// Servers, in entries.
+    pub infra: Usage,
+    /// Keys, in octets.
+    pub keys: Usage,
+}
 
 /// A value from the cache, and when it ends.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -51,89 +96,155 @@ pub struct Cached<T> {
 
 impl Cache {
     /// Empty stores of the sizes of the configuration.
-    pub fn new(_config: &Config, _rng: &mut Rng) -> Self {
-        Self {}
+    pub fn new(config: &Config, rng: &mut Rng) -> Self {
+        let delegations = config.rrset_cache_size / 4;
+        Self {
+            settings: ArcSwap::from_pointee(Settings::new(config)),
+            answers: Answers::new(config.msg_cache_size, rng),
+            rrsets: Rrsets::new(config.rrset_cache_size - delegations, rng),
+            delegations: Delegations::new(delegations, rng),
+            infra: Infra::new(config.infra_cache_numhosts, rng),
+            keys: Keys::new(config.key_cache_size, rng),
+        }
+    }
+
+    /// Takes over the options of another configuration, all but the sizes.
+    pub fn reconfigure(&self, config: &Config) {
+        self.settings.store(Arc::new(Settings::new(config)));
+    }
+
+    /// How much of each store is used.
+    pub fn usage(&self) -> CacheUsage {
+        CacheUsage {
+            answers: self.answers.usage(),
+            rrsets: self.rrsets.usage(),
+            delegations: self.delegations.usage(),
+            infra: self.infra.usage(),
+            keys: self.keys.usage(),
+        }
     }
 
     //--- Answers
 
-    /// Answers a client from stored wire bytes; `None` when there is no answer that may be used
-    /// or `out` is too small for it.
-    pub fn hit(&self, _query: &HotQuery<'_>, _now: Now, _out: &mut [u8]) -> Option<Hit> {
-        None
+    /// Answers a client from stored wire bytes; `None` when there is no answer that may be used,
+    /// or `out` is too small for it. The whole answer is written, whatever the client can take:
+    /// see [`Hit::fit`]. Allocates nothing.
+    ///
+    /// When the last try to refresh an expired answer failed, and `serve-expired` allows it, that
+    /// is what is given (RFC 8767 §5).
+    pub fn hit(&self, query: &HotQuery<'_>, now: Now, out: &mut [u8]) -> Option<Hit> {
+        self.answers.hit(query, false, &self.settings.load(), now, out)
     }
 
     /// As [`Cache::hit`], and expired answers will do when `serve-expired` allows them
-    /// (RFC 8767).
-    pub fn stale_hit(&self, _query: &HotQuery<'_>, _now: Now, _out: &mut [u8]) -> Option<Hit> {
-        None
+    /// (RFC 8767): for clients that have waited for `serve-expired-client-timeout`.
+    pub fn stale_hit(&self, query: &HotQuery<'_>, now: Now, out: &mut [u8]) -> Option<Hit> {
+        self.answers.hit(query, true, &self.settings.load(), now, out)
+    }
+
+    /// Writes an answer for a client that waited for it, exactly as a hit would be written; works
+    /// for what cannot be stored, too. `None` when it has no place in a message or `out` is too
+    /// small. Unlike a hit, this allocates, and does not ask whether the client may have it.
+    pub fn render(
+        &self,
+        answer: &Answer,
+        query: &HotQuery<'_>,
+        now: Now,
+        out: &mut [u8],
+    ) -> Option<Hit> {
+        let settings = self.settings.load();
+        let expires = now.unix.plus(settings.lifetime(answer, 1));
+        let validity = Validity { stored: now.unix, expires, failures: 0 };
+        let value = entry::encode(answer, validity, &settings)?;
+        hit::write(&Entry::read(&value)?, query, false, &settings, now, out)
     }
 
     /// Remembers a whole answer: aliases with what they lead to. It expires with the first of its
     /// records; denials by RFC 2308 §5, failures by RFC 9520 §3.2, bogus data by `val-bogus-ttl`.
-    pub fn store_answer(&self, _answer: &Answer, _now: Now) {}
+    ///
+    /// What nobody has validated and what is bogus leaves alone what is proven. A failure leaves
+    /// alone what is known. An answer with TTL 0 is not remembered, and neither is one that is
+    /// larger than a segment of the store: 64 kB, less when the store is smaller than 1 MB.
+    pub fn store_answer(&self, answer: &Answer, now: Now) {
+        self.answers.store(answer, &self.settings.load(), now);
+    }
 
     /// The answer to a question, TTLs counted down. An answer of any status comes first, then a
-    /// denial of the name for every type, then a failure.
-    pub fn answer(&self, _question: &Question, _now: Now) -> Option<Cached<Answer>> {
-        None
+    /// denial of the name, which holds for every type, then a failure.
+    pub fn answer(&self, question: &Question, now: Now) -> Option<Cached<Answer>> {
+        self.answers.get(question, &[Kind::Answer, Kind::Denial, Kind::Failure], now)
+    }
+
+    /// The denial (NXDOMAIN) of a name itself, whatever type it was asked for; for looking above
+    /// a name, too (RFC 8020).
+    pub fn denial(&self, name: &Name, now: Now) -> Option<Cached<Answer>> {
+        let question = Question::new(name.clone(), RecordType::ANY);
+        self.answers.get(&question, &[Kind::Denial], now)
     }
 
     /// The remembered failure to resolve a question (RFC 9520), whatever else is known about it.
-    pub fn failure(&self, _question: &Question, _now: Now) -> Option<Cached<Answer>> {
-        None
+    pub fn failure(&self, question: &Question, now: Now) -> Option<Cached<Answer>> {
+        self.answers.get(question, &[Kind::Failure], now)
     }
 
     /// Forgets the answer to a question, and a failure.
-    pub fn remove_answer(&self, _question: &Question) {}
+    pub fn remove_answer(&self, question: &Question) {
+        self.answers.remove(question);
+    }
 
     //--- RRsets
 
     /// The RRset of that owner and type, class IN, TTL counted down.
-    pub fn rrset(&self, _owner: &Name, _rtype: RecordType, _now: Now) -> Option<CachedRrset> {
-        None
+    pub fn rrset(&self, owner: &Name, rtype: RecordType, now: Now) -> Option<CachedRrset> {
+        self.rrsets.get(owner, rtype, now)
     }
 
     /// Remembers an RRset. Unexpired data of a higher rank stays (RFC 2181 §5.4.1), and so does
     /// secure data unless the new is secure too. Bogus data is never remembered.
-    pub fn store_rrset(&self, _rrset: &Rrset, _rank: Rank, _status: SecurityStatus, _now: Now) {}
+    pub fn store_rrset(&self, rrset: &Rrset, rank: Rank, status: SecurityStatus, now: Now) {
+        self.rrsets.store(rrset, rank, status, &self.settings.load(), now);
+    }
 
     //--- Delegations
 
     /// The closest delegation known at or above `name`.
-    pub fn delegation(&self, _name: &Name, _now: Now) -> Option<DelegationPoint> {
-        None
+    pub fn delegation(&self, name: &Name, now: Now) -> Option<DelegationPoint> {
+        self.delegations.closest(name, now)
     }
 
     /// Remembers a delegation, for a day at most. The caller has made it end no later than that of
     /// the parent.
-    pub fn store_delegation(&self, _point: &DelegationPoint, _now: Now) {}
+    pub fn store_delegation(&self, point: &DelegationPoint, now: Now) {
+        self.delegations.store(point, now);
+    }
 
     //--- Servers
 
     /// What is known of a server as a server of `zone`.
-    pub fn infra(&self, _server: SocketAddr, _zone: &Name, _now: Now) -> Server {
-        Server::default()
+    pub fn infra(&self, server: SocketAddr, zone: &Name, now: Now) -> Server {
+        self.infra.get(server, zone, &self.settings.load(), now)
     }
 
     /// Changes what is known of a server, in one step.
     pub fn update_infra(
         &self,
-        _server: SocketAddr,
-        _zone: &Name,
-        _now: Now,
+        server: SocketAddr,
+        zone: &Name,
+        now: Now,
         f: impl FnOnce(&mut Server),
     ) {
-        f(&mut Server::default());
+        self.infra.update(server, zone, &self.settings.load(), now, f);
     }
 
     //--- Keys
 
     /// What is known about the keys of exactly that zone.
-    pub fn keys(&self, _zone: &Name, _now: Now) -> Option<Arc<KeyEntry>> {
-        None
+    pub fn keys(&self, zone: &Name, now: Now) -> Option<Arc<KeyEntry>> {
+        self.keys.get(zone, now)
     }
 
     /// Remembers the keys of a zone, or that it has none.
-    pub fn store_keys(&self, _entry: KeyEntry) {}
+    pub fn store_keys(&self, entry: KeyEntry) {
+        self.keys.store(entry);
+    }
 }

@@ -73,15 +73,34 @@ impl Builder {
         rrset: &Rrset,
         signatures: bool,
     ) -> Result<(), WireError> {
+        self.rrset_with_ttl(section, rrset, rrset.ttl, signatures)
+    }
+
+    /// As [`Builder::rrset`], with `ttl` in place of the RRset's.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError::TooLong`] when it does not fit; the message is as before then.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds, when sections are not in order.
+    pub fn rrset_with_ttl(
+        &mut self,
+        section: Section,
+        rrset: &Rrset,
+        ttl: u32,
+        signatures: bool,
+    ) -> Result<(), WireError> {
         debug_assert!(section >= self.section, "sections are written in order");
         self.section = section;
         let mark = (self.out.len(), self.targets.len(), self.ttls.len());
         let count = self.header.counts[section as usize];
         for rdata in &rrset.rdata {
-            self.record(section, rrset, rrset.rtype, rdata);
+            self.record(section, rrset, rrset.rtype, ttl, rdata);
         }
         for rdata in rrset.signatures.iter().filter(|_| signatures) {
-            self.record(section, rrset, RecordType::RRSIG, rdata);
+            self.record(section, rrset, RecordType::RRSIG, ttl, rdata);
         }
         if self.out.len() <= self.limit {
             return Ok(());
@@ -93,7 +112,14 @@ impl Builder {
         Err(WireError::TooLong)
     }
 
-    fn record(&mut self, section: Section, rrset: &Rrset, rtype: RecordType, rdata: &Rdata) {
+    fn record(
+        &mut self,
+        section: Section,
+        rrset: &Rrset,
+        rtype: RecordType,
+        ttl: u32,
+        rdata: &Rdata,
+    ) {
         if self.out.len() > self.limit {
             return; // Does not fit already; the caller rolls back.
         }
@@ -101,7 +127,7 @@ impl Builder {
         self.out.extend_from_slice(&rtype.0.to_be_bytes());
         self.out.extend_from_slice(&rrset.class.0.to_be_bytes());
         self.ttls.push(u16::try_from(self.out.len()).unwrap_or(u16::MAX));
-        self.out.extend_from_slice(&rrset.ttl.to_be_bytes());
+        self.out.extend_from_slice(&ttl.to_be_bytes());
         let len_at = self.out.len();
         self.out.extend_from_slice(&[0, 0]);
         for piece in rdata.pieces(rtype) {

@@ -1,0 +1,328 @@
+//! A stored answer as octets: the finished wire answer once or twice, and where to patch it.
+//!
+//! ```text
+//! status 1 │ reason 1 │ failures 1 │ flags 1 │ rcode 2 │ stored 8 │ expires 8
+//! per variant: lengths and places (16)
+//! per variant: offsets of TTLs (2 each), message
+//! ```
+//!
+//! The first variant is for DO, with everything. The second, for clients without DO, leaves out
+//! signatures and proofs (RFC 4035 §3.2.1); it is there only when it differs.
+//!
+//! A message has no OPT and a meaningless id. Since RRsets stand section by section and
+//! compression points backwards, it may be cut at the end of a section.
+
+use super::answer::Answer;
+use super::codec::{Reader, put_len};
+use super::settings::{Settings, denies};
+use crate::clock::{Now, UnixTime};
+use crate::status::{Reason, SecurityStatus};
+use crate::wire::{
+    Builder, Header, MAX_MESSAGE, Message, Name, Question, Rcode, RecordType, Rrset, Section,
+    group_rrsets,
+};
+
+/// Flag: there is a second variant.
+const HAS_PLAIN: u8 = 1;
+/// Flag: it says that something does not exist.
+const DENIES: u8 = 2;
+
+/// A stored answer, read in place.
+#[derive(Clone, Copy)]
+pub(super) struct Entry<'a> {
+    pub(super) status: SecurityStatus,
+    pub(super) reason: Option<Reason>,
+    /// For failures: how many there were in a row.
+    pub(super) failures: u8,
+    /// Whether it says that something does not exist.
+    pub(super) denies: bool,
+    pub(super) rcode: Rcode,
+    pub(super) stored: UnixTime,
+    pub(super) expires: UnixTime,
+    full: Variant<'a>,
+    plain: Option<Variant<'a>>,
+}
+
+/// One finished message.
+#[derive(Clone, Copy)]
+pub(super) struct Variant<'a> {
+    pub(super) wire: &'a [u8],
+    /// Offsets of TTL fields, two octets each, ascending.
+    ttls: &'a [u8],
+    pub(super) question_end: usize,
+    pub(super) answer_end: usize,
+    pub(super) authority_end: usize,
+    /// The first octets of the message that a minimal response keeps.
+    pub(super) minimal_end: usize,
+    pub(super) rotation: Rotation,
+}
+
+/// Records of equal length that nothing points into, so that they can change places: the
+/// addresses of the answer.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Rotation {
+    pub(super) at: usize,
+    pub(super) len: usize,
+    pub(super) count: usize,
+}
+
+impl<'a> Entry<'a> {
+    /// Reads what [`encode`] wrote.
+    pub(super) fn read(value: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader(value);
+        let status = SecurityStatus::from_u8(reader.u8()?)?;
+        let reason = Reason::from_u8(reader.u8()?);
+        let failures = reader.u8()?;
+        let flags = reader.u8()?;
+        let rcode = Rcode(reader.u16()?);
+        let stored = UnixTime(reader.u64()?);
+        let expires = UnixTime(reader.u64()?);
+        let full = Places::read(&mut reader)?;
+        let plain = if flags & HAS_PLAIN != 0 { Some(Places::read(&mut reader)?) } else { None };
+        let full = full.read_variant(&mut reader)?;
+        let plain = match plain {
+            Some(places) => Some(places.read_variant(&mut reader)?),
+            None => None,
+        };
+        let denies = flags & DENIES != 0;
+        Some(Self { status, reason, failures, denies, rcode, stored, expires, full, plain })
+    }
+
+    /// The message for a client with or without DO.
+    pub(super) fn variant(&self, dnssec_ok: bool) -> &Variant<'a> {
+        self.plain.as_ref().filter(|_| !dnssec_ok).unwrap_or(&self.full)
+    }
+
+    /// Whether this is nothing but a failure to resolve.
+    pub(super) fn is_failure(&self) -> bool {
+        self.rcode == Rcode::SERVFAIL
+    }
+
+    /// The whole answer to `question`, TTLs counted down; `None` when the entry is damaged.
+    pub(super) fn decode(&self, question: &Question, now: Now) -> Option<Answer> {
+        let message = Message::parse(self.full.wire).ok()?;
+        let age = self.stored.until(now.unix);
+        let section = |records| {
+            let mut rrsets = group_rrsets(records);
+            rrsets.iter_mut().for_each(|rrset| rrset.ttl = rrset.ttl.saturating_sub(age));
+            rrsets
+        };
+        Some(Answer {
+            question: question.clone(),
+            rcode: self.rcode,
+            answer: section(&message.answer),
+            authority: section(&message.authority),
+            additional: section(&message.additional),
+            status: self.status,
+            reason: self.reason,
+        })
+    }
+}
+
+impl Variant<'_> {
+    /// Offsets of the TTL fields, ascending.
+    pub(super) fn ttls(&self) -> impl Iterator<Item = usize> {
+        let (pairs, _) = self.ttls.as_chunks();
+        pairs.iter().map(|pair| u16::from_be_bytes(*pair).into())
+    }
+}
+
+/// Lengths and places of a variant, before its octets.
+struct Places {
+    wire: usize,
+    ttls: usize,
+    question_end: usize,
+    answer_end: usize,
+    authority_end: usize,
+    minimal_end: usize,
+    rotation: Rotation,
+}
+
+impl Places {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            wire: reader.len()?,
+            ttls: reader.len()?,
+            question_end: reader.len()?,
+            answer_end: reader.len()?,
+            authority_end: reader.len()?,
+            minimal_end: reader.len()?,
+            rotation: Rotation {
+                at: reader.len()?,
+                len: reader.u8()?.into(),
+                count: reader.u8()?.into(),
+            },
+        })
+    }
+
+    fn write(&self, out: &mut Vec<u8>) -> Option<()> {
+        let Rotation { at, len, count } = self.rotation;
+        let ends = [self.question_end, self.answer_end, self.authority_end, self.minimal_end];
+        for word in [self.wire, self.ttls].into_iter().chain(ends).chain([at]) {
+            put_len(out, word)?;
+        }
+        out.extend([u8::try_from(len).ok()?, u8::try_from(count).ok()?]);
+        Some(())
+    }
+
+    /// Takes the octets of the variant, checked against its places so that nothing that uses them
+    /// has to.
+    fn read_variant<'a>(self, reader: &mut Reader<'a>) -> Option<Variant<'a>> {
+        let ttls = reader.take(2 * self.ttls)?;
+        let wire = reader.take(self.wire)?;
+        let ends = [self.question_end, self.answer_end, self.authority_end, wire.len()];
+        let rotation_end = self.rotation.at + self.rotation.len * self.rotation.count;
+        let sound = ends.is_sorted()
+            && self.question_end > Header::LEN
+            && (self.question_end..=wire.len()).contains(&self.minimal_end)
+            && rotation_end <= self.answer_end;
+        sound.then_some(Variant {
+            wire,
+            ttls,
+            question_end: self.question_end,
+            answer_end: self.answer_end,
+            authority_end: self.authority_end,
+            minimal_end: self.minimal_end,
+            rotation: self.rotation,
+        })
+    }
+}
+
+/// What an entry says besides the answer itself.
+#[derive(Clone, Copy)]
+pub(super) struct Validity {
+    pub(super) stored: UnixTime,
+    pub(super) expires: UnixTime,
+    pub(super) failures: u8,
+}
+
+/// The octets of an entry; `None` when the answer has no place in a message.
+pub(super) fn encode(answer: &Answer, validity: Validity, settings: &Settings) -> Option<Vec<u8>> {
+    let full = build(answer, true, settings)?;
+    let plain = build(answer, false, settings)?;
+    let same = full.wire == plain.wire;
+    let variants = if same { vec![full] } else { vec![full, plain] };
+
+    let mut out = Vec::with_capacity(64 + variants.iter().map(Built::len).sum::<usize>());
+    out.push(answer.status as u8);
+    out.push(answer.reason.map_or(0, |reason| reason as u8));
+    out.push(validity.failures);
+    let flag = |on: bool, flag: u8| if on { flag } else { 0 };
+    out.push(flag(!same, HAS_PLAIN) | flag(denies(answer), DENIES));
+    out.extend_from_slice(&answer.rcode.0.to_be_bytes());
+    out.extend_from_slice(&validity.stored.0.to_be_bytes());
+    out.extend_from_slice(&validity.expires.0.to_be_bytes());
+    for variant in &variants {
+        variant.places.write(&mut out)?;
+    }
+    for variant in &variants {
+        variant.ttls.iter().for_each(|at| out.extend_from_slice(&at.to_be_bytes()));
+        out.extend_from_slice(&variant.wire);
+    }
+    Some(out)
+}
+
+struct Built {
+    wire: Vec<u8>,
+    ttls: Vec<u16>,
+    places: Places,
+}
+
+impl Built {
+    fn len(&self) -> usize {
+        self.wire.len() + 2 * self.ttls.len() + 16
+    }
+}
+
+/// Builds the message for clients with or without DO.
+fn build(answer: &Answer, dnssec_ok: bool, settings: &Settings) -> Option<Built> {
+    let header = Header::default().with_qr(true).with_ra(true).with_rcode(answer.rcode);
+    let mut builder = Builder::new(header, MAX_MESSAGE);
+    let name = name_as_stored(answer);
+    builder.question(&Question { name, ..answer.question.clone() });
+    let question_end = builder.len();
+
+    let mut rotation = Rotation::default();
+    let mut section = |section: Section, rrsets: &[Rrset]| {
+        for rrset in rrsets {
+            let Some(signatures) = shown(answer, section, rrset, dnssec_ok) else { continue };
+            let at = builder.len();
+            let ttl = settings.ttl_in(answer, section, rrset);
+            builder.rrset_with_ttl(section, rrset, ttl, signatures).ok()?;
+            if section == Section::Answer
+                && let Some(found) = rotatable(rrset, signatures, at, builder.len())
+            {
+                rotation = found;
+            }
+        }
+        Some(builder.len())
+    };
+    let answer_end = section(Section::Answer, &answer.answer)?;
+    let authority_end = section(Section::Authority, &answer.authority)?;
+    section(Section::Additional, &answer.additional)?;
+
+    let ttls = builder.ttl_offsets().to_vec();
+    let wire = builder.finish(None);
+    let minimal_end = if needs_authority(answer, dnssec_ok) { authority_end } else { answer_end };
+    let places = Places {
+        wire: wire.len(),
+        ttls: ttls.len(),
+        question_end,
+        answer_end,
+        authority_end,
+        minimal_end,
+        rotation,
+    };
+    Some(Built { wire, ttls, places })
+}
+
+/// The question's name with the case of the owner names it shares labels with, so that those are
+/// compressed to it. A client gets its own case back.
+fn name_as_stored(answer: &Answer) -> Name {
+    let asked = &answer.question.name;
+    let shared = |rrset: &Rrset| (asked.common_labels(&rrset.owner), rrset.owner.clone());
+    let Some((common, owner)) = answer.rrsets().map(shared).max_by_key(|(common, _)| *common)
+    else {
+        return asked.clone();
+    };
+    let own = asked.label_count() - common;
+    let suffix = owner.suffix(common);
+    Name::from_labels(asked.labels().take(own).chain(suffix.labels()))
+        .unwrap_or_else(|_| asked.clone())
+}
+
+/// Whether an RRset is shown to clients with or without DO, and whether with its signatures. What
+/// was asked for is shown to everybody (RFC 4035 §3.2.1).
+fn shown(answer: &Answer, section: Section, rrset: &Rrset, dnssec_ok: bool) -> Option<bool> {
+    let qtype = answer.question.rtype;
+    let asked = section == Section::Answer && (qtype == RecordType::ANY || qtype == rrset.rtype);
+    let signatures = section == Section::Answer && qtype == RecordType::ANY;
+    (dnssec_ok || asked || !rrset.rtype.is_dnssec()).then_some(dnssec_ok || signatures)
+}
+
+/// Whether a minimal response needs the authority section: a denial for its SOA and proofs, an
+/// answer made from a wildcard for its proofs.
+fn needs_authority(answer: &Answer, dnssec_ok: bool) -> bool {
+    let proof = |rrset: &Rrset| rrset.rtype.is_dnssec();
+    denies(answer) || dnssec_ok && answer.authority.iter().any(proof)
+}
+
+/// Where the addresses of an RRset are that was written from `at` to `end`. They can change places
+/// when every owner name is a pointer, and so all records have one length.
+fn rotatable(rrset: &Rrset, signatures: bool, at: usize, end: usize) -> Option<Rotation> {
+    let rdata_len = match rrset.rtype {
+        RecordType::A => 4,
+        RecordType::AAAA => 16,
+        _ => return None,
+    };
+    let count = rrset.rdata.len();
+    // Pointer, type, class, TTL, length.
+    let len = 12 + rdata_len;
+    let signed: usize = match signatures {
+        true => rrset.signatures.iter().map(|rdata| 12 + rdata.len()).sum(),
+        false => 0,
+    };
+    let even = rrset.rdata.iter().all(|rdata| rdata.len() == rdata_len);
+    let fits = at + count * len + signed == end;
+    (even && fits && (2..=255).contains(&count)).then_some(Rotation { at, len, count })
+}
