@@ -14,8 +14,8 @@
 //!  6  engine                                   tokio: one worker per thread; performs actions
 //!  ─────────────── async and system calls above, pure below ───────────────
 //!  5  mesh                                     questions in flight: joins equal ones, subqueries
-//!  4  iterator │ validator                     sans-IO state machines; do not know each other
-//!  3  cache │ policy │ egress                  shared memory; may this client ask; the way out
+//!  4  iterator │ validator │ policy            sans-IO state machines; may this client ask
+//!  3  cache │ egress                           shared memory; the way out
 //!  2  config  metrics  logging  systemd
 //!  1  wire  budget                             names, messages, records; limits on work
 //!  0  clock  status                            time, verdicts

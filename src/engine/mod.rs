@@ -1,1 +1,245 @@
 //! The driver: one worker per thread performs what the mesh asks for and feeds it events.
+//!
+//! An [`Engine`] lives on one thread, in a tokio runtime of that thread alone, so nothing here is
+//! locked or sent. Whatever happens - a client asks, a datagram arrives, a timer fires - becomes
+//! an event of the [`Mesh`]; the actions that follow are performed before anything else happens.
+//!
+//! # Not here
+//!
+//! Opening sockets: each exchange gets a fresh one from the broker. Rules of DNS: those are in the
+//! mesh and below.
+
+mod exchange;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rand::SeedableRng;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+use tracing::{debug, trace};
+
+use crate::cache::{Answer, Cache};
+use crate::clock::{Mono, Now, Rng};
+use crate::config::Config;
+use crate::egress::client::{Delivered, Egress, EgressError};
+use crate::egress::protocol;
+use crate::iterator::{ExchangeError, Transport};
+use crate::mesh::{Action, ClientId, Event, Mesh, Query, Token};
+use crate::status::Reason;
+use crate::wire::Question;
+
+/// What a client wants to know.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The question.
+    pub question: Question,
+    /// CD: hand over what arrives, proven or not.
+    pub checking_disabled: bool,
+    /// Do not believe the cache about this question (prefetch).
+    pub refresh: bool,
+    /// When the query arrived; the client's deadline counts from here.
+    pub arrived: Mono,
+}
+
+/// One worker's engine. Clones are the same engine.
+#[derive(Clone)]
+pub struct Engine(Rc<Inner>);
+
+struct Inner {
+    mesh: RefCell<Mesh>,
+    config: Arc<ArcSwap<Config>>,
+    rng: RefCell<Rng>,
+    clients: RefCell<HashMap<ClientId, oneshot::Sender<Rc<Answer>>>>,
+    exchanges: RefCell<HashMap<Token, Running>>,
+    /// What the driver must tell the broker; it owns the channel.
+    outgoing: RefCell<Vec<Outgoing>>,
+    /// The driver has something to do: requests, or an earlier deadline.
+    wake: Notify,
+    next_client: Cell<u64>,
+}
+
+/// How far an exchange is.
+enum Running {
+    /// The broker was asked for a socket.
+    Opening { transport: Transport, query: Vec<u8> },
+    /// The query is on its way; the task ends when dropped from here.
+    Open(JoinHandle<()>),
+}
+
+enum Outgoing {
+    Request(Token, Transport, SocketAddr),
+    Cancel(Token),
+}
+
+impl Engine {
+    /// Starts the engine of this thread. Must be called within a tokio `LocalSet`.
+    ///
+    /// `egress` is this worker's own way to the broker. The engine runs until the `LocalSet` ends.
+    pub fn start(config: Arc<ArcSwap<Config>>, cache: Arc<Cache>, egress: Egress) -> Self {
+        let engine = Self(Rc::new(Inner {
+            mesh: RefCell::new(Mesh::new(cache)),
+            config,
+            rng: RefCell::new(Rng::from_rng(&mut rand::rng())),
+            clients: RefCell::default(),
+            exchanges: RefCell::default(),
+            outgoing: RefCell::default(),
+            wake: Notify::new(),
+            next_client: Cell::new(0),
+        }));
+        tokio::task::spawn_local(engine.clone().drive(egress));
+        engine
+    }
+
+    /// Resolves one question. Always ends, with SERVFAIL at the latest when the client's deadline
+    /// passes; a caller that stops waiting does not stop the work.
+    pub async fn resolve(&self, ask: Ask) -> Rc<Answer> {
+        let client = ClientId(self.0.next_client.get());
+        self.0.next_client.set(client.0 + 1);
+        let (sender, receiver) = oneshot::channel();
+        self.0.clients.borrow_mut().insert(client, sender);
+        let question = ask.question.clone();
+        self.event(Event::Query(Query {
+            client,
+            question: ask.question,
+            checking_disabled: ask.checking_disabled,
+            refresh: ask.refresh,
+            arrived: ask.arrived,
+        }));
+        receiver
+            .await
+            .unwrap_or_else(|_| Rc::new(Answer::failure(question, Reason::ClientDeadline)))
+    }
+
+    /// How many questions are in flight, subqueries included, and how many clients wait.
+    pub fn load(&self) -> (usize, usize) {
+        let mesh = self.0.mesh.borrow();
+        (mesh.len(), mesh.clients())
+    }
+
+    /// Feeds one event and performs what follows from it.
+    fn event(&self, event: Event<'_>) {
+        let config = self.0.config.load();
+        let now = Now::system();
+        let before;
+        let mut actions = Vec::new();
+        {
+            let mut mesh = self.0.mesh.borrow_mut();
+            before = mesh.deadline();
+            mesh.handle(event, &config, now, &mut self.0.rng.borrow_mut());
+            actions.extend(std::iter::from_fn(|| mesh.poll()));
+            if mesh.deadline() < before || before.is_none() {
+                self.0.wake.notify_one();
+            }
+        }
+        for action in actions {
+            self.perform(action);
+        }
+    }
+
+    fn perform(&self, action: Action) {
+        let inner = &self.0;
+        match action {
+            Action::Ask { token, server, transport, query } => {
+                trace!(%server, ?transport, "exchange");
+                let opening = Running::Opening { transport, query };
+                inner.exchanges.borrow_mut().insert(token, opening);
+                inner.outgoing.borrow_mut().push(Outgoing::Request(token, transport, server));
+                inner.wake.notify_one();
+            }
+            Action::Close(token) => match inner.exchanges.borrow_mut().remove(&token) {
+                Some(Running::Open(task)) => task.abort(),
+                Some(Running::Opening { .. }) => {
+                    inner.outgoing.borrow_mut().push(Outgoing::Cancel(token));
+                    inner.wake.notify_one();
+                }
+                None => {}
+            },
+            Action::Answer { client, answer } => {
+                if let Some(sender) = inner.clients.borrow_mut().remove(&client) {
+                    // A client that went away does not want its answer.
+                    let _ = sender.send(answer);
+                }
+            }
+        }
+    }
+
+    /// The loop that waits for the broker and for time.
+    async fn drive(self, mut egress: Egress) {
+        loop {
+            for outgoing in self.0.outgoing.take() {
+                match outgoing {
+                    Outgoing::Request(token, transport, server) => {
+                        egress.request(token.0, wire_transport(transport), server);
+                    }
+                    Outgoing::Cancel(token) => egress.cancel(token.0),
+                }
+            }
+            tokio::select! {
+                biased;
+                delivered = egress.recv() => {
+                    self.socket(delivered);
+                    while let Some(more) = egress.try_recv() {
+                        self.socket(more);
+                    }
+                }
+                () = self.0.wake.notified() => {}
+                () = self.until_deadline() => self.event(Event::Tick),
+            }
+        }
+    }
+
+    async fn until_deadline(&self) {
+        let deadline = self.0.mesh.borrow().deadline();
+        match deadline {
+            Some(at) => {
+                // A timer that fires early finds nothing due; a millisecond more is never early.
+                let left = at.since(Now::system().mono) + Duration::from_millis(1);
+                tokio::time::sleep(left).await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The broker has replied: talk to the server over the socket it gave.
+    fn socket(&self, delivered: Delivered) {
+        let token = Token(delivered.id);
+        let mut exchanges = self.0.exchanges.borrow_mut();
+        let Some(Running::Opening { transport, query }) = exchanges.remove(&token) else { return };
+        match delivered.socket {
+            Ok(socket) => {
+                let run = exchange::run(self.clone(), token, transport, socket, query);
+                exchanges.insert(token, Running::Open(tokio::task::spawn_local(run)));
+            }
+            Err(error) => {
+                drop(exchanges);
+                debug!(%error, "no socket");
+                self.event(Event::Failed { token, error: blame(error) });
+            }
+        }
+    }
+}
+
+/// Whose fault it is that there is no socket.
+fn blame(error: EgressError) -> ExchangeError {
+    match error {
+        EgressError::Failed(_) => ExchangeError::Unreachable,
+        EgressError::Refused(_) => ExchangeError::Prohibited,
+        EgressError::RateLimited | EgressError::NoRoom | EgressError::Gone => {
+            ExchangeError::NoSocket
+        }
+    }
+}
+
+/// The iterator does not know the broker's protocol; this is where the two meet.
+fn wire_transport(transport: Transport) -> protocol::Transport {
+    match transport {
+        Transport::Udp => protocol::Transport::Udp,
+        Transport::Tcp => protocol::Transport::Tcp,
+    }
+}

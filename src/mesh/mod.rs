@@ -1,1 +1,458 @@
 //! Questions in flight: joins equal ones, runs subqueries, owns the budget of each client query.
+//!
+//! A client's query becomes a *resolution*: fetch one response, validate it, chase its alias,
+//! compose the whole. What a resolution needs - the response, DS and DNSKEY RRsets, addresses of
+//! name servers, the target of an alias - are tasks of their own; whoever needs the same joins.
+//!
+//! ```text
+//!   client ─► Resolve(q) ─┬─► Fetch(q) ─────┬─► Fetch(ns A)      iterator: one response
+//!   client ─┘             │                 └─► Fetch(. NS)
+//!                         ├─► Fetch(DS), Fetch(DNSKEY)           validator
+//!                         └─► Resolve(alias target)
+//! ```
+//!
+//! Sans-IO: [`Mesh::handle`] takes an event, [`Mesh::poll`] yields what to do, [`Mesh::deadline`]
+//! says when to call again at the latest. The graph is explicit, so a circle of questions is seen
+//! when its last edge is drawn, and nothing lives on the call stack.
+//!
+//! # RFCs
+//!
+//! 5452 §5 (one outstanding query per question), 8020 (NXDOMAIN cut), 9520 (failures remembered).
+
+mod compose;
+mod lookup;
+mod resolve;
+mod task;
+mod timers;
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::budget::{Budget, CLIENT_TIME};
+use crate::cache::{Answer, Cache};
+use crate::clock::{Mono, Now, Rng};
+use crate::config::Config;
+use crate::iterator::{ExchangeError, Iteration, Transport};
+use crate::status::Reason;
+use crate::wire::Question;
+
+use task::{Input, Key, Kind, Step, Task, TaskId, Waiter};
+use timers::{Timer, Timers};
+
+/// Names one client's query while it waits; chosen by the caller, unique among those waiting.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct ClientId(pub u64);
+
+/// Names one exchange with one server while it lasts.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Token(pub u64);
+
+/// A client's query that the cache could not answer.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// Who waits.
+    pub client: ClientId,
+    /// What for.
+    pub question: Question,
+    /// CD: hand over what arrives, proven or not.
+    pub checking_disabled: bool,
+    /// Do not believe the cache about this question: fetch it anew (prefetch).
+    pub refresh: bool,
+    /// When it arrived; the client's deadline counts from here.
+    pub arrived: Mono,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A client asks.
+    Query(Query),
+    /// Something arrived on the socket of an exchange.
+    Datagram {
+        /// Which exchange.
+        token: Token,
+        /// The message, without the length of TCP.
+        bytes: &'a [u8],
+    },
+    /// The exchange cannot go on.
+    Failed {
+        /// Which exchange.
+        token: Token,
+        /// Why.
+        error: ExchangeError,
+    },
+    /// The deadline has passed.
+    Tick,
+}
+
+/// What the driver must do.
+#[must_use]
+#[derive(Debug)]
+pub enum Action {
+    /// Send `query` to `server` from a fresh socket; deliver what arrives.
+    Ask {
+        /// Names the exchange in events.
+        token: Token,
+        /// Where to.
+        server: SocketAddr,
+        /// Over what.
+        transport: Transport,
+        /// The message, without the length of TCP.
+        query: Vec<u8>,
+    },
+    /// The exchange is over: close its socket.
+    Close(Token),
+    /// The client has its answer.
+    Answer {
+        /// Who waited.
+        client: ClientId,
+        /// What it gets; failures and bogus data included.
+        answer: Rc<Answer>,
+    },
+}
+
+/// All questions in flight of one worker.
+pub struct Mesh {
+    cache: Arc<Cache>,
+    tasks: HashMap<TaskId, Task>,
+    by_key: HashMap<Key, TaskId>,
+    exchanges: HashMap<Token, TaskId>,
+    clients: HashMap<ClientId, TaskId>,
+    queue: VecDeque<(TaskId, Input)>,
+    actions: VecDeque<Action>,
+    timers: Timers,
+    next: u64,
+}
+
+/// What a step is given besides its input.
+pub(crate) struct Context<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) now: Now,
+    pub(crate) rng: &'a mut Rng,
+}
+
+impl Mesh {
+    /// A mesh without questions, learning into and from `cache`.
+    pub fn new(cache: Arc<Cache>) -> Self {
+        Self {
+            cache,
+            tasks: HashMap::new(),
+            by_key: HashMap::new(),
+            exchanges: HashMap::new(),
+            clients: HashMap::new(),
+            queue: VecDeque::new(),
+            actions: VecDeque::new(),
+            timers: Timers::default(),
+            next: 0,
+        }
+    }
+
+    /// Takes one event; then drain [`poll`](Self::poll).
+    pub fn handle(&mut self, event: Event<'_>, config: &Config, now: Now, rng: &mut Rng) {
+        let mut cx = Context { config, now, rng };
+        match event {
+            Event::Query(query) => self.query(query, &mut cx),
+            Event::Datagram { token, bytes } => {
+                self.exchange_event(token, &mut cx, |task, cx, cache| {
+                    task.datagram(token, bytes, cx, cache)
+                });
+            }
+            Event::Failed { token, error } => {
+                self.exchange_event(token, &mut cx, |task, cx, cache| {
+                    task.exchange_failed(token, error, cx, cache)
+                });
+                self.ended(token);
+            }
+            Event::Tick => {}
+        }
+        self.expire(&mut cx);
+        self.drain(&mut cx);
+    }
+
+    /// The next thing to do; `None` when nothing is left until the next event.
+    pub fn poll(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Event::Tick`] is due at the latest.
+    pub fn deadline(&self) -> Option<Mono> {
+        self.timers.next()
+    }
+
+    /// How many questions are in flight, subqueries included.
+    pub fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Whether nothing is in flight.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// How many clients wait.
+    pub fn clients(&self) -> usize {
+        self.clients.len()
+    }
+
+    fn id(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn query(&mut self, query: Query, cx: &mut Context<'_>) {
+        let kind = match (query.checking_disabled, query.refresh) {
+            (true, _) => Kind::Unvalidated,
+            (false, true) => Kind::Refreshed,
+            (false, false) => Kind::Validated,
+        };
+        let key = Key { kind, question: query.question };
+        let budget = Budget::new(query.arrived, cx.config.max_global_quota);
+        let keep_until = budget.work_ends();
+        let id = match self.by_key.get(&key) {
+            Some(id) => *id,
+            None => {
+                let id = self.spawn(key, Rc::new(RefCell::new(budget)), 0, None);
+                self.timers.add(keep_until, Timer::WorkEnds(id));
+                id
+            }
+        };
+        if let Some(task) = self.tasks.get_mut(&id) {
+            task.waiters.push(Waiter::Client(query.client));
+            task.keep_until = task.keep_until.max(keep_until);
+            self.clients.insert(query.client, id);
+            self.timers.add(query.arrived + CLIENT_TIME, Timer::Client(query.client));
+        }
+    }
+
+    /// Starts a task; it runs when the queue gets to it.
+    fn spawn(
+        &mut self,
+        key: Key,
+        budget: Rc<RefCell<Budget>>,
+        depth: u8,
+        again: Option<Box<Iteration>>,
+    ) -> TaskId {
+        let id = TaskId(self.id());
+        if again.is_none() {
+            self.by_key.insert(key.clone(), id);
+        }
+        self.tasks.insert(id, Task::new(key, budget, depth, again));
+        self.queue.push_back((id, Input::Start));
+        id
+    }
+
+    fn exchange_event(
+        &mut self,
+        token: Token,
+        cx: &mut Context<'_>,
+        step: impl FnOnce(&mut Task, &mut Context<'_>, &Cache) -> Vec<Step>,
+    ) {
+        // An event of an exchange already closed is normal: it was on its way.
+        let Some(id) = self.exchanges.get(&token).copied() else { return };
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let steps = step(task, cx, &self.cache);
+        self.perform(id, steps, cx);
+    }
+
+    /// Runs queued inputs until none is left. Every input was caused by an event or by a task that
+    /// paid for it, so this ends.
+    fn drain(&mut self, cx: &mut Context<'_>) {
+        while let Some((id, input)) = self.queue.pop_front() {
+            let Some(task) = self.tasks.get_mut(&id) else { continue };
+            let steps = task.handle(input, cx, &self.cache);
+            self.perform(id, steps, cx);
+        }
+    }
+
+    fn perform(&mut self, id: TaskId, steps: Vec<Step>, cx: &mut Context<'_>) {
+        for step in steps {
+            match step {
+                Step::Ask(exchange) => {
+                    let token = Token(self.id());
+                    let Some(task) = self.tasks.get_mut(&id) else { return };
+                    task.exchanges.push((exchange.id, token));
+                    self.exchanges.insert(token, id);
+                    self.timers.add(cx.now.mono + exchange.timeout, Timer::Exchange(token));
+                    let (server, transport, query) =
+                        (exchange.server, exchange.transport, exchange.query);
+                    self.actions.push_back(Action::Ask { token, server, transport, query });
+                }
+                Step::Close(exchange) => {
+                    let Some(task) = self.tasks.get_mut(&id) else { return };
+                    if let Some(token) = task.forget(exchange) {
+                        self.close(token);
+                    }
+                }
+                Step::Need { key, again, deeper } => self.need(id, key, again, deeper, cx),
+                Step::Done(outcome) => {
+                    self.finish(id, outcome);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn close(&mut self, token: Token) {
+        self.exchanges.remove(&token);
+        self.actions.push_back(Action::Close(token));
+    }
+
+    /// An exchange ended by itself; its socket has no more use.
+    fn ended(&mut self, token: Token) {
+        if self.exchanges.contains_key(&token) {
+            self.close(token);
+        }
+    }
+
+    /// Draws an edge from `parent` to the task for `key`, starting it when nobody has yet.
+    fn need(
+        &mut self,
+        parent: TaskId,
+        key: Key,
+        again: Option<Box<Iteration>>,
+        deeper: bool,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(task) = self.tasks.get(&parent) else { return };
+        let depth = task.depth + u8::from(deeper);
+        let budget = if key.is_priming() {
+            // Priming is for everybody: whoever comes first does not pay for it.
+            Rc::new(RefCell::new(Budget::new(cx.now.mono, cx.config.max_global_quota)))
+        } else {
+            Rc::clone(&task.budget)
+        };
+        let existing = self.by_key.get(&key).copied().filter(|_| again.is_none());
+        let refused = match existing {
+            Some(child) if self.depends_on(child, parent) => Some(Reason::DependencyCycle),
+            Some(_) => None,
+            None => budget.borrow_mut().spend_subqueries(1).err().map(|exhausted| exhausted.0),
+        };
+        if let Some(reason) = refused {
+            let outcome = task::Outcome::failure(key.question.clone(), reason);
+            self.queue.push_back((parent, Input::Resolved { key, outcome }));
+            return;
+        }
+        let child = match existing {
+            Some(child) => child,
+            None => self.spawn(key, budget, depth, again),
+        };
+        if let Some(task) = self.tasks.get_mut(&child) {
+            task.waiters.push(Waiter::Task(parent));
+        }
+        if let Some(task) = self.tasks.get_mut(&parent) {
+            task.needs.push(child);
+        }
+    }
+
+    /// Whether `from` waits for `to`, through however many others.
+    fn depends_on(&self, from: TaskId, to: TaskId) -> bool {
+        let mut open = vec![from];
+        let mut seen = HashSet::new();
+        while let Some(id) = open.pop() {
+            if id == to {
+                return true;
+            }
+            if seen.insert(id)
+                && let Some(task) = self.tasks.get(&id)
+            {
+                open.extend(&task.needs);
+            }
+        }
+        false
+    }
+
+    /// A task is done: whoever waited is told, and what it had open is given up.
+    fn finish(&mut self, id: TaskId, outcome: Rc<task::Outcome>) {
+        let Some(task) = self.remove(id) else { return };
+        for waiter in task.waiters {
+            match waiter {
+                Waiter::Client(client) => self.reply(client, Rc::new(outcome.answer.clone())),
+                Waiter::Task(parent) => {
+                    if let Some(parent) = self.tasks.get_mut(&parent) {
+                        parent.needs.retain(|need| *need != id);
+                    }
+                    let (key, outcome) = (task.key.clone(), Rc::clone(&outcome));
+                    self.queue.push_back((parent, Input::Resolved { key, outcome }));
+                }
+            }
+        }
+    }
+
+    fn reply(&mut self, client: ClientId, answer: Rc<Answer>) {
+        if self.clients.remove(&client).is_some() {
+            self.actions.push_back(Action::Answer { client, answer });
+        }
+    }
+
+    /// Takes a task out, closes its exchanges and lets go of what it needed; what nobody needs
+    /// any more goes with it.
+    fn remove(&mut self, id: TaskId) -> Option<Task> {
+        let task = self.take(id)?;
+        let mut edges: Vec<(TaskId, TaskId)> = task.needs.iter().map(|need| (id, *need)).collect();
+        while let Some((parent, child)) = edges.pop() {
+            let Some(below) = self.tasks.get_mut(&child) else { continue };
+            below.waiters.retain(|waiter| *waiter != Waiter::Task(parent));
+            // A client's resolution goes on for the cache; anything else was for its waiters only.
+            if below.waiters.is_empty()
+                && below.keep_until == Mono::ZERO
+                && let Some(gone) = self.take(child)
+            {
+                edges.extend(gone.needs.iter().map(|need| (child, *need)));
+            }
+        }
+        Some(task)
+    }
+
+    fn take(&mut self, id: TaskId) -> Option<Task> {
+        let task = self.tasks.remove(&id)?;
+        if self.by_key.get(&task.key) == Some(&id) {
+            self.by_key.remove(&task.key);
+        }
+        for (_, token) in &task.exchanges {
+            self.close(*token);
+        }
+        Some(task)
+    }
+
+    fn expire(&mut self, cx: &mut Context<'_>) {
+        while let Some(timer) = self.timers.pop(cx.now.mono) {
+            match timer {
+                Timer::Exchange(token) => {
+                    self.exchange_event(token, cx, |task, cx, cache| {
+                        task.timed_out(token, cx, cache)
+                    });
+                    self.ended(token);
+                }
+                Timer::Client(client) => self.client_deadline(client, cx),
+                Timer::WorkEnds(id) => self.work_ends(id, cx),
+            }
+            // What follows from one timer comes before the next one.
+            self.drain(cx);
+        }
+    }
+
+    /// The client has waited long enough; the work may go on for the cache.
+    fn client_deadline(&mut self, client: ClientId, cx: &Context<'_>) {
+        let Some(id) = self.clients.get(&client).copied() else { return };
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        task.waiters.retain(|waiter| *waiter != Waiter::Client(client));
+        let question = task.key.question.clone();
+        let answer = Answer::failure(question, Reason::ClientDeadline);
+        // Whoever asks again shortly is told at once, unless the work ends better.
+        self.cache.store_answer(&answer, cx.now);
+        self.reply(client, Rc::new(answer));
+    }
+
+    fn work_ends(&mut self, id: TaskId, cx: &Context<'_>) {
+        let Some(task) = self.tasks.get(&id) else { return };
+        if task.keep_until > cx.now.mono {
+            self.timers.add(task.keep_until, Timer::WorkEnds(id));
+            return;
+        }
+        let question = task.key.question.clone();
+        self.finish(id, task::Outcome::failure(question, Reason::ClientDeadline));
+    }
+}

@@ -352,9 +352,7 @@ fn key_tag(rdata: &[u8]) -> u16 {
         .enumerate()
         .map(|(i, octet)| if i & 1 == 0 { u32::from(*octet) << 8 } else { u32::from(*octet) })
         .fold(0, u32::wrapping_add);
-    #[expect(clippy::cast_possible_truncation, reason = "the tag is the low 16 bits")]
-    let tag = (sum.wrapping_add(sum >> 16 & 0xffff) & 0xffff) as u16;
-    tag
+    (sum.wrapping_add(sum >> 16 & 0xffff) & 0xffff) as u16
 }
 
 /// DS RDATA (RFC 4034 §5).

@@ -123,7 +123,7 @@ impl Rcode {
 
     /// The eight bits that go into OPT.
     pub const fn high(self) -> u8 {
-        (self.0 >> 4) as u8
+        (self.0 >> 4 & 0xff) as u8
     }
 }
 

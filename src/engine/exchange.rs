@@ -1,0 +1,72 @@
+//! One query to one server over a socket the broker gave, and whatever comes back.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+use tracing::trace;
+
+use super::Engine;
+use crate::iterator::{ExchangeError, Transport};
+use crate::mesh::{Event, Token};
+
+/// Largest datagram read: more than any server should send after we announced 1232 octets, so
+/// that one that ignores it is seen whole.
+const DATAGRAM: usize = 4096;
+
+/// Sends the query and delivers every message until the mesh closes the exchange, which drops
+/// this. Errors of the socket end it.
+pub(super) async fn run(
+    engine: Engine,
+    token: Token,
+    transport: Transport,
+    socket: OwnedFd,
+    query: Vec<u8>,
+) {
+    let ended = match transport {
+        Transport::Udp => udp(&engine, token, socket, &query).await,
+        Transport::Tcp => tcp(&engine, token, socket, &query).await,
+    };
+    if let Err(error) = ended {
+        trace!(%error, "exchange ended");
+        let error = match error.kind() {
+            io::ErrorKind::ConnectionRefused => ExchangeError::Refused,
+            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
+                ExchangeError::Unreachable
+            }
+            _ => ExchangeError::Closed,
+        };
+        engine.event(Event::Failed { token, error });
+    }
+}
+
+async fn udp(engine: &Engine, token: Token, socket: OwnedFd, query: &[u8]) -> io::Result<()> {
+    let socket = UdpSocket::from_std(std::net::UdpSocket::from(socket))?;
+    socket.send(query).await?;
+    let mut buffer = vec![0; DATAGRAM];
+    loop {
+        let len = socket.recv(&mut buffer).await?;
+        engine.event(Event::Datagram { token, bytes: &buffer[..len] });
+    }
+}
+
+async fn tcp(engine: &Engine, token: Token, socket: OwnedFd, query: &[u8]) -> io::Result<()> {
+    let mut stream = TcpStream::from_std(std::net::TcpStream::from(socket))?;
+    // The broker began to connect; the socket is writable when that has ended.
+    stream.writable().await?;
+    if let Some(error) = stream.take_error()? {
+        return Err(error);
+    }
+    let len = u16::try_from(query.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let mut message = Vec::with_capacity(2 + query.len());
+    message.extend_from_slice(&len.to_be_bytes());
+    message.extend_from_slice(query);
+    stream.write_all(&message).await?;
+    loop {
+        let len = usize::from(stream.read_u16().await?);
+        let mut response = vec![0; len];
+        stream.read_exact(&mut response).await?;
+        engine.event(Event::Datagram { token, bytes: &response });
+    }
+}

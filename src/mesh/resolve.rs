@@ -1,0 +1,215 @@
+//! A resolution: from a question to the whole answer a client gets.
+//!
+//! ```text
+//! cache ─► Fetching ─► Validating ─┬─► Chasing ─► composed
+//!              ▲            │      └─► done
+//!              └── bogus ◄──┘ (once, another server)
+//! ```
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::compose::compose;
+use super::task::{Key, Kind, Outcome, Step};
+use super::{Context, lookup};
+use crate::budget::{BOGUS_RETRIES, Budget};
+use crate::cache::{Answer, Cache};
+use crate::iterator::Iteration;
+use crate::status::SecurityStatus;
+use crate::validator::{Action, Event, Validation, View};
+use crate::wire::Question;
+
+pub(super) struct Resolve {
+    kind: Kind,
+    question: Question,
+    stage: Stage,
+    retries_left: u8,
+    /// What brought the response under validation; asked again should it be bogus.
+    fetched: Option<Rc<Outcome>>,
+    /// The last DS or DNSKEY lookup, likewise.
+    voucher: Option<Rc<Outcome>>,
+}
+
+enum Stage {
+    Begin,
+    Fetching,
+    Validating(Box<Validation>),
+    /// The first link is known; its target is being resolved.
+    Chasing(Box<Answer>),
+}
+
+impl Resolve {
+    pub(super) fn new(kind: Kind, question: Question) -> Self {
+        Self {
+            kind,
+            question,
+            stage: Stage::Begin,
+            retries_left: BOGUS_RETRIES.default,
+            fetched: None,
+            voucher: None,
+        }
+    }
+
+    /// Looks into the cache, and asks when it is not there.
+    pub(super) fn start(
+        &mut self,
+        budget: &Rc<RefCell<Budget>>,
+        cx: &mut Context<'_>,
+        cache: &Cache,
+    ) -> Vec<Step> {
+        let known = match self.kind {
+            Kind::Refreshed => None,
+            Kind::Unvalidated => lookup::response(cache, &self.question, cx.now),
+            _ => lookup::validated(cache, &self.question, cx.config, cx.now),
+        };
+        match known {
+            Some(answer) if lookup::dangling(&answer).is_some() => self.chase(answer, budget),
+            Some(answer) => done(answer),
+            None => self.fetch(self.first_fetch(), None),
+        }
+    }
+
+    /// What was needed has come.
+    pub(super) fn resolved(
+        &mut self,
+        key: &Key,
+        outcome: &Rc<Outcome>,
+        budget: &Rc<RefCell<Budget>>,
+        cx: &mut Context<'_>,
+        cache: &Cache,
+    ) -> Vec<Step> {
+        match std::mem::replace(&mut self.stage, Stage::Begin) {
+            Stage::Fetching => self.fetched(outcome, budget, cx, cache),
+            Stage::Validating(validation) => {
+                self.voucher = Some(Rc::clone(outcome));
+                let event = Event::Resolved { question: &key.question, answer: &outcome.answer };
+                self.validate(validation, event, budget, cx, cache)
+            }
+            Stage::Chasing(link) => self.compose(*link, &outcome.answer, cx, cache),
+            Stage::Begin => Vec::new(),
+        }
+    }
+
+    fn first_fetch(&self) -> Kind {
+        if self.kind == Kind::Refreshed { Kind::FetchAnew } else { Kind::Fetch }
+    }
+
+    fn fetch(&mut self, kind: Kind, again: Option<Box<Iteration>>) -> Vec<Step> {
+        self.stage = Stage::Fetching;
+        let key = Key { kind, question: self.question.clone() };
+        vec![Step::Need { key, again, deeper: false }]
+    }
+
+    fn fetched(
+        &mut self,
+        outcome: &Rc<Outcome>,
+        budget: &Rc<RefCell<Budget>>,
+        cx: &mut Context<'_>,
+        cache: &Cache,
+    ) -> Vec<Step> {
+        self.fetched = Some(Rc::clone(outcome));
+        let mut answer = outcome.answer.clone();
+        answer.question = self.question.clone();
+        if answer.is_failure() {
+            return self.finish(answer, cx, cache);
+        }
+        if self.kind == Kind::Unvalidated {
+            return self.follow(answer, budget, cx, cache);
+        }
+        self.validate(Box::new(Validation::new(answer)), Event::Start, budget, cx, cache)
+    }
+
+    fn validate(
+        &mut self,
+        mut validation: Box<Validation>,
+        event: Event<'_>,
+        budget: &Rc<RefCell<Budget>>,
+        cx: &mut Context<'_>,
+        cache: &Cache,
+    ) -> Vec<Step> {
+        let action = {
+            let mut budget = budget.borrow_mut();
+            let mut view = View { cache, config: cx.config, budget: &mut budget };
+            validation.handle(event, &mut view, cx.now)
+        };
+        match action {
+            Action::Need(question) => {
+                self.stage = Stage::Validating(validation);
+                let key = Key { kind: Kind::Fetch, question };
+                vec![Step::Need { key, again: None, deeper: false }]
+            }
+            Action::NeedOther(question) => {
+                self.stage = Stage::Validating(validation);
+                let again = self
+                    .voucher
+                    .take()
+                    .filter(|outcome| outcome.answer.question == question)
+                    .and_then(|outcome| outcome.take_iteration());
+                let key = Key { kind: Kind::FetchAnew, question };
+                vec![Step::Need { key, again, deeper: false }]
+            }
+            Action::Finish(answer)
+                if answer.status == SecurityStatus::Bogus && self.retries_left > 0 =>
+            {
+                // One forged response must not cost more than one retry (USENIX Security 2025,
+                // reuse of unvalidated caches).
+                self.retries_left -= 1;
+                let again = self.fetched.take().and_then(|outcome| outcome.take_iteration());
+                self.fetch(Kind::FetchAnew, again)
+            }
+            Action::Finish(answer) => self.follow(answer, budget, cx, cache),
+        }
+    }
+
+    /// The response is settled: chase its alias, or be done.
+    fn follow(
+        &mut self,
+        answer: Answer,
+        budget: &Rc<RefCell<Budget>>,
+        cx: &mut Context<'_>,
+        cache: &Cache,
+    ) -> Vec<Step> {
+        let bogus = answer.status == SecurityStatus::Bogus;
+        if !bogus && self.kind != Kind::Unvalidated {
+            lookup::store_rrsets(cache, &answer, cx.now);
+        }
+        if !bogus && lookup::dangling(&answer).is_some() {
+            return self.chase(answer, budget);
+        }
+        self.finish(answer, cx, cache)
+    }
+
+    fn chase(&mut self, link: Answer, budget: &Rc<RefCell<Budget>>) -> Vec<Step> {
+        let Some(target) = lookup::dangling(&link) else { return done(link) };
+        let links = u8::try_from(lookup::aliases(&link)).unwrap_or(u8::MAX);
+        if let Err(exhausted) = budget.borrow_mut().spend_aliases(links) {
+            return done(Answer::failure(self.question.clone(), exhausted.0));
+        }
+        self.stage = Stage::Chasing(Box::new(link));
+        let kind = if self.kind == Kind::Unvalidated { Kind::Unvalidated } else { Kind::Validated };
+        let question =
+            Question { name: target, rtype: self.question.rtype, class: self.question.class };
+        vec![Step::Need { key: Key { kind, question }, again: None, deeper: false }]
+    }
+
+    fn compose(
+        &mut self,
+        link: Answer,
+        rest: &Answer,
+        cx: &mut Context<'_>,
+        cache: &Cache,
+    ) -> Vec<Step> {
+        self.finish(compose(link, rest), cx, cache)
+    }
+
+    fn finish(&mut self, answer: Answer, cx: &mut Context<'_>, cache: &Cache) -> Vec<Step> {
+        if self.kind != Kind::Unvalidated {
+            lookup::store_final(cache, &answer, cx.now);
+        }
+        done(answer)
+    }
+}
+
+fn done(answer: Answer) -> Vec<Step> {
+    vec![Step::Done(Outcome::new(answer))]
+}

@@ -1,0 +1,293 @@
+//! One question in flight: a fetch of one response, or a resolution of the whole.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::resolve::Resolve;
+use super::{ClientId, Context, Token, lookup};
+use crate::budget::Budget;
+use crate::cache::{Answer, Cache};
+use crate::clock::{Mono, Now};
+use crate::iterator::{
+    Action, Event, Exchange, ExchangeError, ExchangeId, Iteration, Outcome as Iterated, View,
+};
+use crate::status::Reason;
+use crate::wire::{Question, RecordType};
+
+/// Names a task while it lasts.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) struct TaskId(pub(super) u64);
+
+/// What a task is for. Tasks with equal keys are one task.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Key {
+    pub(super) kind: Kind,
+    pub(super) question: Question,
+}
+
+impl Key {
+    pub(super) fn is_priming(&self) -> bool {
+        self.kind == Kind::Fetch
+            && self.question.rtype == RecordType::NS
+            && self.question.name.is_root()
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Kind {
+    /// One response, not validated; the cache will do.
+    Fetch,
+    /// One response, not validated, from a server.
+    FetchAnew,
+    /// The whole answer, validated.
+    Validated,
+    /// The whole answer, validated, the question itself asked anew (prefetch).
+    Refreshed,
+    /// The whole answer, as it comes (CD).
+    Unvalidated,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Waiter {
+    Client(ClientId),
+    Task(TaskId),
+}
+
+/// What a task came to.
+pub(super) struct Outcome {
+    pub(super) answer: Answer,
+    /// The iteration that brought the response, to be asked again should it turn out bogus; none
+    /// from the cache, for the composed, and once somebody has taken it.
+    iteration: RefCell<Option<Box<Iteration>>>,
+}
+
+impl Outcome {
+    pub(super) fn new(answer: Answer) -> Rc<Self> {
+        Rc::new(Self { answer, iteration: RefCell::new(None) })
+    }
+
+    pub(super) fn failure(question: Question, reason: Reason) -> Rc<Self> {
+        Self::new(Answer::failure(question, reason))
+    }
+
+    pub(super) fn take_iteration(&self) -> Option<Box<Iteration>> {
+        self.iteration.take()
+    }
+}
+
+/// What a task is told.
+pub(super) enum Input {
+    Start,
+    Resolved { key: Key, outcome: Rc<Outcome> },
+}
+
+/// What a task wants.
+pub(super) enum Step {
+    Ask(Exchange),
+    Close(ExchangeId),
+    Need {
+        key: Key,
+        /// Go on with this iteration, whose last response was bogus.
+        again: Option<Box<Iteration>>,
+        /// An address of a name server: counts towards the nesting of such questions.
+        deeper: bool,
+    },
+    Done(Rc<Outcome>),
+}
+
+pub(super) struct Task {
+    pub(super) key: Key,
+    pub(super) budget: Rc<RefCell<Budget>>,
+    pub(super) depth: u8,
+    pub(super) waiters: Vec<Waiter>,
+    pub(super) needs: Vec<TaskId>,
+    pub(super) exchanges: Vec<(ExchangeId, Token)>,
+    /// Until when the task goes on although nobody waits; zero for "not at all".
+    pub(super) keep_until: Mono,
+    work: Work,
+}
+
+enum Work {
+    /// `None` once the iteration has been handed on with its outcome.
+    Fetch {
+        iteration: Option<Box<Iteration>>,
+        again: bool,
+    },
+    Resolve(Box<Resolve>),
+}
+
+impl Task {
+    pub(super) fn new(
+        key: Key,
+        budget: Rc<RefCell<Budget>>,
+        depth: u8,
+        again: Option<Box<Iteration>>,
+    ) -> Self {
+        let question = key.question.clone();
+        let work = match key.kind {
+            Kind::Fetch | Kind::FetchAnew => Work::Fetch {
+                again: again.is_some(),
+                iteration: Some(again.unwrap_or_else(|| Box::new(Iteration::new(question, depth)))),
+            },
+            Kind::Validated | Kind::Refreshed | Kind::Unvalidated => {
+                Work::Resolve(Box::new(Resolve::new(key.kind, question)))
+            }
+        };
+        Self {
+            key,
+            budget,
+            depth,
+            waiters: Vec::new(),
+            needs: Vec::new(),
+            exchanges: Vec::new(),
+            keep_until: Mono::ZERO,
+            work,
+        }
+    }
+
+    pub(super) fn handle(
+        &mut self,
+        input: Input,
+        cx: &mut Context<'_>,
+        cache: &Cache,
+    ) -> Vec<Step> {
+        match (&mut self.work, input) {
+            (Work::Resolve(resolve), Input::Start) => resolve.start(&self.budget, cx, cache),
+            (Work::Resolve(resolve), Input::Resolved { key, outcome }) => {
+                resolve.resolved(&key, &outcome, &self.budget, cx, cache)
+            }
+            (Work::Fetch { again: true, .. }, Input::Start) => {
+                self.iterate(Event::Retry, cx, cache)
+            }
+            (Work::Fetch { .. }, Input::Start) => self.start_fetch(cx, cache),
+            (Work::Fetch { .. }, Input::Resolved { key, outcome }) => {
+                let event = Event::Resolved { question: &key.question, answer: &outcome.answer };
+                self.iterate(event, cx, cache)
+            }
+        }
+    }
+
+    fn start_fetch(&mut self, cx: &mut Context<'_>, cache: &Cache) -> Vec<Step> {
+        if self.key.kind == Kind::Fetch
+            && let Some(answer) = lookup::response(cache, &self.key.question, cx.now)
+        {
+            return vec![Step::Done(Outcome::new(answer))];
+        }
+        self.iterate(Event::Start, cx, cache)
+    }
+
+    /// Something arrived on the socket of one of this task's exchanges.
+    pub(super) fn datagram(
+        &mut self,
+        token: Token,
+        bytes: &[u8],
+        cx: &mut Context<'_>,
+        cache: &Cache,
+    ) -> Vec<Step> {
+        match self.exchange(token) {
+            Some(exchange) => self.iterate(Event::Datagram { exchange, bytes }, cx, cache),
+            None => Vec::new(),
+        }
+    }
+
+    pub(super) fn timed_out(
+        &mut self,
+        token: Token,
+        cx: &mut Context<'_>,
+        cache: &Cache,
+    ) -> Vec<Step> {
+        match self.ended(token) {
+            Some(exchange) => self.iterate(Event::TimedOut { exchange }, cx, cache),
+            None => Vec::new(),
+        }
+    }
+
+    pub(super) fn exchange_failed(
+        &mut self,
+        token: Token,
+        error: ExchangeError,
+        cx: &mut Context<'_>,
+        cache: &Cache,
+    ) -> Vec<Step> {
+        match self.ended(token) {
+            Some(exchange) => self.iterate(Event::Failed { exchange, error }, cx, cache),
+            None => Vec::new(),
+        }
+    }
+
+    fn exchange(&self, token: Token) -> Option<ExchangeId> {
+        self.exchanges.iter().find(|(_, known)| *known == token).map(|(exchange, _)| *exchange)
+    }
+
+    /// Takes out an exchange that ended by itself.
+    fn ended(&mut self, token: Token) -> Option<ExchangeId> {
+        let at = self.exchanges.iter().position(|(_, known)| *known == token)?;
+        Some(self.exchanges.swap_remove(at).0)
+    }
+
+    /// Forgets an exchange that is over; its token, when it was still open.
+    pub(super) fn forget(&mut self, exchange: ExchangeId) -> Option<Token> {
+        let at = self.exchanges.iter().position(|(known, _)| *known == exchange)?;
+        Some(self.exchanges.swap_remove(at).1)
+    }
+
+    fn iterate(&mut self, event: Event<'_>, cx: &mut Context<'_>, cache: &Cache) -> Vec<Step> {
+        let Work::Fetch { iteration: slot, .. } = &mut self.work else { return Vec::new() };
+        let Some(mut iteration) = slot.take() else { return Vec::new() };
+        {
+            let mut budget = self.budget.borrow_mut();
+            let mut view = View { cache, config: cx.config, budget: &mut budget };
+            iteration.handle(event, &mut view, cx.now, cx.rng);
+        }
+        let mut steps = Vec::new();
+        let mut outcome = None;
+        while let Some(action) = iteration.poll() {
+            match action {
+                Action::Ask(exchange) => steps.push(Step::Ask(exchange)),
+                Action::Close(exchange) => steps.push(Step::Close(exchange)),
+                Action::Need(question) => {
+                    let key = Key { kind: Kind::Fetch, question };
+                    steps.push(Step::Need { key, again: None, deeper: true });
+                }
+                Action::Finish(iterated) => outcome = Some(iterated),
+            }
+        }
+        match outcome {
+            Some(iterated) => {
+                let question = self.key.question.clone();
+                steps.push(Step::Done(fetched(iterated, question, iteration, cache, cx.now)));
+            }
+            None => *slot = Some(iteration),
+        }
+        steps
+    }
+}
+
+/// What an iteration came to, remembered so that nobody has to ask again soon.
+fn fetched(
+    outcome: Iterated,
+    question: Question,
+    iteration: Box<Iteration>,
+    cache: &Cache,
+    now: Now,
+) -> Rc<Outcome> {
+    match outcome {
+        Iterated::Response(response) => {
+            lookup::store_response(cache, &response, now);
+            let iteration = RefCell::new(Some(iteration));
+            Rc::new(Outcome { answer: response.answer, iteration })
+        }
+        Iterated::Failed(reason) => {
+            let outcome = Outcome::failure(question, reason);
+            // What ran out was this client's budget or our sockets; that says nothing about the
+            // question to others.
+            if !matches!(
+                reason,
+                Reason::WorkLimit | Reason::NoSocket | Reason::DependencyCycle | Reason::NotReady
+            ) {
+                cache.store_answer(&outcome.answer, now);
+            }
+            outcome
+        }
+    }
+}
