@@ -9,7 +9,6 @@ use super::{Action, Exchange, ExchangeId, Iteration, Phase, Transport, View, del
 use crate::cache::Server;
 use crate::clock::{Now, Rng};
 use crate::config::Config;
-use crate::status::Reason;
 use crate::wire::Question;
 
 /// Longest wait for one reply, unless the server is known to be slower: a client waits for less
@@ -34,6 +33,7 @@ impl Iteration {
         let transport = if stream || target.stream { Transport::Tcp } else { Transport::Udp };
         let left = view.budget.work_ends().since(now.mono);
         let timeout = timeout(&server, transport, view.config, now).min(left);
+        target.probe |= target.tries == 0 && server.is_paused(now);
         target.tries = target.tries.saturating_add(1);
         let address = target.server;
         cut.sent = cut.sent.saturating_add(1);
@@ -63,7 +63,7 @@ impl Iteration {
             cut.targets.iter().position(|target| target.server == server && !target.excluded)
         });
         match at {
-            Some(_) if now.mono >= view.budget.work_ends() => self.fail(Reason::ClientDeadline),
+            Some(_) if now.mono >= view.budget.work_ends() => self.out_of_time(),
             Some(at) => self.ask(at, view, now, rng),
             None => self.proceed(view, now, rng),
         }

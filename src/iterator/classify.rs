@@ -126,3 +126,95 @@ fn without_answer(
     // Type 3: nothing at all. Credible from a server that claims authority, or a forwarder.
     if header.aa() || context.recursion { Class::NoData } else { Class::Lame }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::iterator::scrub::{Bailiwick, scrub};
+    use crate::iterator::tests::world::{message, name, question};
+
+    fn class(question: &Question, zone: &str, recursion: bool, reply: &str) -> Class {
+        let (zone, config) = (name(zone), Config::default());
+        let message = message(question, reply);
+        let bailiwick = Bailiwick { zone: &zone, qname: &question.name, config: &config };
+        let scrubbed = scrub(&message, question, bailiwick);
+        let context = Context { question, zone: &zone, recursion };
+        classify(message.header, message.rcode, &scrubbed, context)
+    }
+
+    #[test]
+    fn classify_follows_rfc_2308_section_2() {
+        use Class::*;
+
+        #[rustfmt::skip]
+        let cases = [
+            // name of the case                   reply to www.example. A                        expected
+            ("positive answer",                   "AA; an www.example. A 192.0.2.1",             Answer),
+            ("positive answer without AA",        "an www.example. A 192.0.2.1",                 Answer),
+            ("answer behind an alias",            "AA; an www.example. CNAME x.example.; an x.example. A 192.0.2.1", Answer),
+            ("answer in spite of NXDOMAIN",       "AA; NXDOMAIN; an www.example. A 192.0.2.1",   Answer),
+            ("alias, target missing",             "AA; an www.example. CNAME x.example.",        Alias),
+            ("alias out of the zone",             "AA; an www.example. CNAME x.test.; an x.test. A 192.0.2.1", Alias),
+            ("alias, target denied elsewhere",    "AA; an www.example. CNAME x.example.; au example. SOA", Alias),
+            ("nodata, type 1",                    "AA; au example. SOA; au example. NS ns.example.", NoData),
+            ("nodata, type 2",                    "AA; au example. SOA",                         NoData),
+            ("nodata, type 2, without AA",        "au example. SOA",                             NoData),
+            ("nodata, type 3",                    "AA",                                          NoData),
+            ("nodata, NS of the zone only",       "AA; au example. NS ns.example.",              NoData),
+            ("nodata, another type came",         "AA; an www.example. TXT hello",               NoData),
+            ("nodata, another name came",         "AA; an x.example. A 192.0.2.1",               NoData),
+            ("type 3 without authority",          "",                                            Lame),
+            ("nxdomain, type 2",                  "AA; NXDOMAIN; au example. SOA",               NxDomain),
+            ("nxdomain, type 3",                  "AA; NXDOMAIN",                                NxDomain),
+            ("nxdomain behind an alias",          "AA; NXDOMAIN; an www.example. CNAME x.example.; au example. SOA", NxDomain),
+            ("nxdomain of a foreign target",      "AA; NXDOMAIN; an www.example. CNAME x.test.; au test. SOA", Alias),
+            ("referral",                          "au www.example. NS ns.www.example.",          Referral(0)),
+            ("referral that claims authority",    "AA; au www.example. NS ns.www.example.",      Referral(0)),
+            ("referral of a resolver",            "RA; au www.example. NS ns.www.example.",      Referral(0)),
+            ("referral to itself",                "au example. NS ns.example.",                  Lame),
+            ("upward referral",                   "au . NS k.root.",                             Lame),
+            ("upward referral with AA",           "AA; au . NS k.root.",                         Lame),
+            ("sideways referral",                 "au x.example. NS ns.x.example.",              Lame),
+            ("referral below QNAME",              "au a.www.example. NS ns.x.example.",          Lame),
+            ("truncated",                         "TC; an www.example. A 192.0.2.1",             Truncated),
+            ("a resolver's answer",               "RA; an www.example. A 192.0.2.1",             RecursionLame),
+            ("a resolver's denial",               "RA; au example. SOA",                         RecursionLame),
+            ("a resolver's NXDOMAIN",             "RA; NXDOMAIN; au example. SOA",               RecursionLame),
+            ("AA outweighs RA",                   "AA; RA; an www.example. A 192.0.2.1",         Answer),
+            ("refused",                           "REFUSED",                                     Refused),
+            ("not authoritative",                 "NOTAUTH",                                     Refused),
+            ("server failure",                    "SERVFAIL",                                    ServFail),
+            ("format error",                      "FORMERR",                                     NoEdns),
+            ("not implemented",                   "NOTIMP",                                      NoEdns),
+            ("codes of other opcodes",            "NOTZONE",                                     Unusable),
+            ("YXDOMAIN out of nowhere",           "YXDOMAIN",                                    Unusable),
+        ];
+        let question = question("www.example. A");
+        for (case, reply, expected) in cases {
+            assert_eq!(class(&question, "example.", false, reply), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn forwarders_need_no_aa() {
+        let question = question("www.example. A");
+        for (case, reply, expected) in [
+            ("answer", "RA; an www.example. A 192.0.2.1", Class::Answer),
+            ("NXDOMAIN", "RA; NXDOMAIN; au example. SOA", Class::NxDomain),
+            ("nothing", "RA", Class::NoData),
+        ] {
+            assert_eq!(class(&question, ".", true, reply), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_dname_that_makes_too_long_a_name_is_an_answer_rfc_6672_section_2_2() {
+        let long = format!("{0}.{0}.{0}.", "t".repeat(63));
+        let question = question(&format!("{}.example. A", "q".repeat(63)));
+        for rcode in ["NOERROR", "YXDOMAIN"] {
+            let reply = format!("AA; {rcode}; an example. DNAME {long}");
+            assert_eq!(class(&question, "example.", false, &reply), Class::Answer, "{rcode}");
+        }
+    }
+}

@@ -43,12 +43,15 @@ mod classify;
 mod delegation;
 mod exchange;
 mod minimise;
+mod private;
 mod query;
 mod referral;
 mod replies;
 mod scrub;
 mod select;
 mod targets;
+#[cfg(test)]
+mod tests;
 mod types;
 
 pub use types::{Action, Event, Exchange, ExchangeError, ExchangeId, Outcome, Response, Transport};
@@ -210,7 +213,7 @@ impl Iteration {
     /// Asks the next server, or looks for addresses, or gives up on this cut.
     fn proceed(&mut self, view: &mut View<'_>, now: Now, rng: &mut Rng) {
         if now.mono >= view.budget.work_ends() {
-            return self.fail(Reason::ClientDeadline);
+            return self.out_of_time();
         }
         let Some(cut) = &mut self.cut else { return self.fail(Reason::NoReachableAuthority) };
         if cut.is_spent(view.config) {
@@ -245,6 +248,15 @@ impl Iteration {
         }
         let reason = cut.reason();
         self.fail(reason);
+    }
+
+    /// The time for this question is over; what is known has to do.
+    fn out_of_time(&mut self) {
+        if let Some((_, response)) = self.spare.take() {
+            return self.respond(response);
+        }
+        let asked = self.cut.as_ref().filter(|cut| cut.sent > 0);
+        self.fail(asked.map_or(Reason::ClientDeadline, Cut::reason));
     }
 
     /// Takes the answer to a need.

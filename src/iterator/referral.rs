@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use rand::seq::SliceRandom;
 
-use super::scrub::{Bailiwick, Scrubbed, group, remove_private};
+use super::private::remove_private;
+use super::scrub::{Bailiwick, Scrubbed, group};
 use crate::budget::{ADDRESSES_PER_CUT, ADDRESSES_PER_NAME, NS_NAMES_KEPT};
 use crate::cache::{Answer, DelegationPoint, DelegationSource};
 use crate::clock::{Now, Rng, UnixTime};
@@ -169,4 +170,124 @@ pub(super) fn primed(
         expires: now.unix.plus(ttl),
         source: DelegationSource::Priming,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+    use crate::clock::Mono;
+    use crate::iterator::scrub::scrub;
+    use crate::iterator::tests::world::{message, name, question, show};
+
+    const NOW: Now = Now::new(Mono::ZERO, UnixTime(1_000));
+
+    fn referral(config: &Config, parent_expires: u64, reply: &str) -> Referral {
+        let (asked, zone) = (question("www.child.example. A"), name("example."));
+        let message = message(&asked, reply);
+        let bailiwick = Bailiwick { zone: &zone, qname: &asked.name, config };
+        let scrubbed = scrub(&message, &asked, bailiwick);
+        let at = scrubbed.authority.iter().position(|rrset| rrset.rtype == RecordType::NS);
+        let mut rng = Rng::seed_from_u64(5);
+        let parent = UnixTime(parent_expires);
+        read(at.expect("NS"), &message, &scrubbed, bailiwick, parent, NOW, &mut rng).expect("read")
+    }
+
+    #[test]
+    fn delegations_end_with_their_parents_and_after_a_day_at_most() {
+        let floor = Config { cache_min_ttl: 600, ..Config::default() };
+        let cap = Config { cache_max_ttl: 30, ..Config::default() };
+        for (case, config, ttl, parent, expected) in [
+            ("its own TTL", Config::default(), 300, 9_999, 1_300),
+            ("the parent's end", Config::default(), 300, 1_010, 1_010),
+            ("a day", Config::default(), 1_000_000, 9_999_999, 87_400),
+            ("nothing", Config::default(), 0, 9_999, 1_000),
+            ("the configured floor", floor.clone(), 300, 9_999, 1_600),
+            ("but not beyond the parent", floor, 300, 1_010, 1_010),
+            ("the configured cap", cap, 300, 9_999, 1_030),
+        ] {
+            let reply = format!("au child.example. {ttl} NS ns.child.example.");
+            let got = referral(&config, parent, &reply);
+            assert_eq!(got.point.expires, UnixTime(expected), "{case}");
+        }
+    }
+
+    #[test]
+    fn glue_is_what_the_parent_may_give_of_servers_it_named() {
+        let off6 = Config { do_ip6: false, ..Config::default() };
+        let soft = Config { harden_glue: false, ..Config::default() };
+        let private =
+            Config { private_address: vec!["10.0.0.0/8".parse().unwrap()], ..Config::default() };
+        let ns = "au child.example. NS ns.child.example.; au child.example. NS ns.test.";
+        for (case, config, glue, expected) in [
+            ("in the child", &soft, "ad ns.child.example. A 192.0.2.1", &["192.0.2.1"][..]),
+            ("of others", &Config::default(), "ad ns.test. A 6.6.6.6", &[]),
+            ("of others, not hardened", &soft, "ad ns.test. A 6.6.6.6", &["6.6.6.6"]),
+            ("of no server", &soft, "ad www.child.example. A 6.6.6.6", &[]),
+            ("family off", &off6, "ad ns.child.example. AAAA 2001:db8::1", &[]),
+            ("private", &private, "ad ns.child.example. A 10.1.2.3", &[]),
+            ("in the answer section", &soft, "an ns.child.example. A 6.6.6.6", &[]),
+        ] {
+            let got = referral(config, 9_999, &format!("{ns}; {glue}"));
+            let ips: Vec<String> = got.point.glue.iter().map(|(_, ip)| ip.to_string()).collect();
+            assert_eq!(ips, expected, "{case}");
+            assert_eq!(got.point.zone, name("child.example."), "{case}");
+        }
+    }
+
+    #[test]
+    fn names_and_addresses_are_bounded_cve_2022_3204() {
+        let ns = |n: usize| format!("au child.example. NS ns{n}.child.example.");
+        let ad = |n: usize, i: usize| format!("ad ns{n}.child.example. A 10.{n}.0.{i}");
+        let names: Vec<String> = (0..100).map(ns).collect();
+        let glue: Vec<String> = (0..40).flat_map(|n| (0..6).map(move |i| ad(n, i))).collect();
+        let reply = format!("{}; {}", names.join("; "), glue.join("; "));
+        let got = referral(&Config::default(), 9_999, &reply).point;
+        assert_eq!(got.servers.len(), 13);
+        assert!(
+            got.servers.iter().all(|server| {
+                (0..32).any(|n| *server == name(&format!("ns{n}.child.example.")))
+            })
+        );
+        assert_eq!(got.glue.len(), 16);
+        let of_one = got.glue.iter().filter(|(owner, _)| *owner == got.glue[0].0).count();
+        assert!(of_one <= 4, "{of_one} addresses of one server");
+
+        let few = Config { iter_scrub_ns: 2, ..Config::default() };
+        assert_eq!(referral(&few, 9_999, &reply).point.servers.len(), 2);
+    }
+
+    #[test]
+    fn servers_with_glue_are_kept_before_others() {
+        let names: Vec<String> =
+            (0..30).map(|n| format!("au child.example. NS ns{n}.child.example.")).collect();
+        let reply = format!("{}; ad ns29.child.example. A 192.0.2.29", names.join("; "));
+        let got = referral(&Config::default(), 9_999, &reply).point;
+        assert!(got.servers.contains(&name("ns29.child.example.")));
+    }
+
+    #[test]
+    fn the_parent_has_the_word_on_ds() {
+        let ns = "au child.example. NS ns.child.example.";
+        for (case, says, answer, authority) in [
+            ("nothing", "", "", ""),
+            ("DS", "au child.example. DS+ digest", "child.example. DS", ""),
+            ("a proof", "au child.example. NSEC+ d.example.", "", "child.example. NSEC"),
+            (
+                "DS and a proof",
+                "au child.example. DS+ digest; au x.example. NSEC+ y.example.",
+                "child.example. DS",
+                "",
+            ),
+            ("an unsigned proof proves nothing", "au child.example. NSEC d.example.", "", ""),
+            ("DS of another", "au www.child.example. DS+ digest", "", ""),
+        ] {
+            let got = referral(&Config::default(), 9_999, &format!("{ns}; {says}"));
+            let sections = got.ds.map(|ds| (show(&ds.answer), show(&ds.authority)));
+            let expected = (answer.to_owned(), authority.to_owned());
+            let nothing = answer.is_empty() && authority.is_empty();
+            assert_eq!(sections, (!nothing).then_some(expected), "{case}");
+        }
+    }
 }

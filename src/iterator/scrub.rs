@@ -6,8 +6,8 @@
 //! Everything else is how caches get poisoned (RFC 5452 §6, CVE-2025-11411).
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
 
+use super::private::remove_private;
 use crate::config::Config;
 use crate::wire::{Class, Message, Name, Question, Rdata, Record, RecordType, Rrset};
 
@@ -326,48 +326,6 @@ fn referred_name(rdata: &Rdata, rrset: &Rrset) -> Option<Name> {
     }
 }
 
-/// Takes records with private addresses out of an RRset whose owner may not have them
-/// (`private-address`, `private-domain`; DNS rebinding).
-pub(super) fn remove_private(rrset: &mut Rrset, config: &Config) {
-    if config.private_address.is_empty()
-        || config.private_domain.iter().any(|domain| rrset.owner.is_at_or_below(domain))
-    {
-        return;
-    }
-    let private = |ip: IpAddr| config.private_address.iter().any(|block| block.contains(ip));
-    match rrset.rtype {
-        RecordType::A | RecordType::AAAA => {
-            rrset.rdata.retain(|rdata| !rdata.as_ip().is_some_and(private));
-        }
-        RecordType::SVCB | RecordType::HTTPS => {
-            rrset.rdata.retain(|rdata| !address_hints(rdata).into_iter().any(private));
-        }
-        _ => {}
-    }
-}
-
-/// The addresses in `ipv4hint` and `ipv6hint` of SVCB RDATA (RFC 9460 §7.3).
-fn address_hints(rdata: &Rdata) -> Vec<IpAddr> {
-    let mut at = 0;
-    let params = rdata.as_bytes().get(2..).unwrap_or_default();
-    if Name::read(params, &mut at).is_err() {
-        return Vec::new();
-    }
-    let mut rest = params.get(at..).unwrap_or_default();
-    let mut hints = Vec::new();
-    while let [k0, k1, l0, l1, tail @ ..] = rest {
-        let len = usize::from(u16::from_be_bytes([*l0, *l1]));
-        let Some((value, tail)) = tail.split_at_checked(len) else { break };
-        match u16::from_be_bytes([*k0, *k1]) {
-            4 => hints.extend(value.as_chunks().0.iter().map(|o: &[u8; 4]| IpAddr::from(*o))),
-            6 => hints.extend(value.as_chunks().0.iter().map(|o: &[u8; 16]| IpAddr::from(*o))),
-            _ => {}
-        }
-        rest = tail;
-    }
-    hints
-}
-
 /// RRSIG records as an RRset of their own, for those who ask for them.
 fn collect_signatures<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<Rrset> {
     let mut sets: Vec<Rrset> = Vec::new();
@@ -420,4 +378,184 @@ pub(super) fn group<'a>(
         }
     }
     sets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ZoneTarget;
+    use crate::iterator::tests::world::{message, name, question, rrset, show, signature};
+
+    fn scrubbed(asked: &str, zone: &str, config: &Config, reply: &str) -> Scrubbed {
+        let (asked, zone) = (question(asked), name(zone));
+        let bailiwick = Bailiwick { zone: &zone, qname: &asked.name, config };
+        scrub(&message(&asked, reply), &asked, bailiwick)
+    }
+
+    #[test]
+    fn only_the_chain_from_qname_stays_in_the_answer_section() {
+        use ChainEnd::*;
+
+        #[rustfmt::skip]
+        let cases = [
+            // name of the case      reply to a.example. A, from example.                                            answer                                           end
+            ("direct",               "an a.example. A 192.0.2.1",                                                    "a.example. A 192.0.2.1",                        Answer),
+            ("nothing",              "",                                                                             "",                                              Nothing),
+            ("others only",          "an b.example. A 192.0.2.1; an a.example. TXT hello",                           "",                                              Nothing),
+            ("others too",           "an a.example. A 192.0.2.1; an b.example. A 6.6.6.6; an a.example. TXT hello",  "a.example. A 192.0.2.1",                        Answer),
+            ("chain, out of order",  "an b.example. A 192.0.2.1; an a.example. CNAME b.example.",                    "a.example. CNAME b.example., b.example. A 192.0.2.1", Answer),
+            ("leads out",            "an a.example. CNAME b.test.; an b.test. A 6.6.6.6",                            "a.example. CNAME b.test.",                      Alias),
+            ("leads out and back",   "an a.example. CNAME b.test.; an b.test. CNAME c.example.; an c.example. A 6.6.6.6", "a.example. CNAME b.test.",                 Alias),
+            ("circle",               "an a.example. CNAME b.example.; an b.example. CNAME a.example.",               "a.example. CNAME b.example., b.example. CNAME a.example.", Alias),
+            ("points to itself",     "an a.example. CNAME a.example.",                                               "a.example. CNAME a.example.",                   Alias),
+            ("two targets",          "an a.example. CNAME b.example.; an a.example. CNAME c.example.",               "a.example. CNAME b.example.",                   Alias),
+            ("DNAME",                "an example. DNAME test.",                                                      "example. DNAME test., a.example. CNAME a.test.", Alias),
+            ("DNAME and a lie",      "an example. DNAME test.; an a.example. CNAME evil.",                           "example. DNAME test., a.example. CNAME a.test.", Alias),
+            ("DNAME of the parent",  "an . DNAME test.; an a.example. CNAME a.example.test.",                        "a.example. CNAME a.example.test.",              Alias),
+            ("DNAME at QNAME",       "an a.example. DNAME test.",                                                    "",                                              Nothing),
+        ];
+        for (case, reply, answer, end) in cases {
+            let got = scrubbed("a.example. A", "example.", &Config::default(), reply);
+            assert_eq!((show(&got.answer).as_str(), got.end), (answer, end), "{case}");
+        }
+    }
+
+    #[test]
+    fn types_that_take_everything_or_aliases_themselves() {
+        for (case, asked, reply, answer, end) in [
+            (
+                "ANY",
+                "a.example. ANY",
+                "an a.example. A+ 192.0.2.1; an a.example. MX b.example.; an b.example. A 6.6.6.6",
+                "a.example. A 192.0.2.1, a.example. MX",
+                ChainEnd::Answer,
+            ),
+            (
+                "ANY of an alias",
+                "a.example. ANY",
+                "an a.example. CNAME b.example.; an b.example. A 6.6.6.6",
+                "a.example. CNAME b.example.",
+                ChainEnd::Answer,
+            ),
+            (
+                "CNAME",
+                "a.example. CNAME",
+                "an a.example. CNAME b.example.; an b.example. A 6.6.6.6",
+                "a.example. CNAME b.example.",
+                ChainEnd::Answer,
+            ),
+            (
+                "CNAME below a DNAME",
+                "a.example. CNAME",
+                "an example. DNAME test.; an a.example. CNAME a.test.",
+                "example. DNAME test., a.example. CNAME a.test.",
+                ChainEnd::Answer,
+            ),
+            (
+                "DNAME itself",
+                "example. DNAME",
+                "an example. DNAME test.",
+                "example. DNAME test.",
+                ChainEnd::Answer,
+            ),
+            (
+                "RRSIG",
+                "a.example. RRSIG",
+                "an a.example. A+ 192.0.2.1; an a.example. MX+ b.example.",
+                "a.example. RRSIG",
+                ChainEnd::Answer,
+            ),
+        ] {
+            let got = scrubbed(asked, "example.", &Config::default(), reply);
+            assert_eq!((show(&got.answer).as_str(), got.end), (answer, end), "{case}");
+        }
+    }
+
+    #[test]
+    fn long_chains_are_cut() {
+        let links: Vec<String> =
+            (0..30).map(|n| format!("an n{n}.example. CNAME n{}.example.", n + 1)).collect();
+        let got = scrubbed("n0.example. A", "example.", &Config::default(), &links.join("; "));
+        assert_eq!((got.answer.len(), got.end), (11, ChainEnd::Alias), "iter-scrub-cname");
+        assert_eq!(got.target, name("n11.example."));
+    }
+
+    #[test]
+    fn zones_of_other_servers_are_other_bailiwicks() {
+        let stub = ZoneTarget {
+            name: name("b.example."),
+            addrs: Vec::new(),
+            hosts: Vec::new(),
+            first: false,
+            tls: false,
+            tcp: false,
+            no_cache: false,
+            prime: false,
+        };
+        let config = Config { stub_zones: vec![stub], ..Config::default() };
+        let reply = "an a.example. CNAME x.b.example.; an x.b.example. A 6.6.6.6";
+        let got = scrubbed("a.example. A", "example.", &config, reply);
+        assert_eq!(show(&got.answer), "a.example. CNAME x.b.example.");
+        // As its parent the server is asked about it on purpose.
+        let got = scrubbed("b.example. DS", "example.", &config, "an b.example. DS digest");
+        assert_eq!(show(&got.answer), "b.example. DS");
+    }
+
+    #[test]
+    fn the_authority_section_keeps_what_is_about_the_question() {
+        #[rustfmt::skip]
+        let cases = [
+            ("SOA of the zone",     "au example. SOA",               "example. SOA"),
+            ("SOA above",           "au . SOA",                      ""),
+            ("SOA to the side",     "au x.example. SOA",             ""),
+            ("NS on the way",       "au a.example. NS ns.example.",  "a.example. NS ns.example."),
+            ("NS to the side",      "au x.example. NS ns.example.",  ""),
+            ("NS of others",        "au test. NS ns.example.",       ""),
+            ("DS on the way",       "au a.example. DS digest",       "a.example. DS"),
+            ("proofs anywhere",     "au x.example. NSEC+ y.example.", "x.example. NSEC"),
+            ("proofs of others",    "au x.test. NSEC+ y.test.",      ""),
+            ("addresses",           "au a.example. A 6.6.6.6",       ""),
+        ];
+        for (case, reply, authority) in cases {
+            let got = scrubbed("www.a.example. A", "example.", &Config::default(), reply);
+            assert_eq!(show(&got.authority), authority, "{case}");
+        }
+    }
+
+    #[test]
+    fn records_are_grouped_once_and_signatures_are_counted() {
+        let mut set = rrset("a.example. A 192.0.2.1");
+        set.rdata.push(set.rdata[0].clone());
+        set.signatures = (0..20).map(|n| signature(RecordType::A, name("example."), n)).collect();
+        let records: Vec<Record> = set
+            .rdata
+            .iter()
+            .map(|rdata| (RecordType::A, rdata))
+            .chain(set.signatures.iter().map(|rdata| (RecordType::RRSIG, rdata)))
+            .map(|(rtype, rdata)| Record {
+                owner: set.owner.clone(),
+                rtype,
+                class: Class::IN,
+                ttl: 60,
+                rdata: rdata.clone(),
+            })
+            .collect();
+        let grouped = group(records.iter(), 8);
+        assert_eq!(grouped.len(), 1);
+        assert_eq!((grouped[0].rdata.len(), grouped[0].signatures.len()), (1, 8));
+        assert_eq!(group(records.iter(), 0)[0].signatures.len(), 20);
+    }
+
+    #[test]
+    fn other_classes_are_dropped() {
+        let asked = question("a.example. A");
+        let mut reply = message(&asked, "an a.example. A 192.0.2.1; au example. SOA");
+        for record in reply.answer.iter_mut().chain(&mut reply.authority) {
+            record.class = Class::CH;
+        }
+        let (zone, config) = (name("example."), Config::default());
+        let got =
+            scrub(&reply, &asked, Bailiwick { zone: &zone, qname: &asked.name, config: &config });
+        assert_eq!((got.answer, got.authority), (Vec::new(), Vec::new()));
+    }
 }

@@ -77,6 +77,7 @@ fn may_ask_again(target: &Target, cut: &Cut, config: &Config) -> bool {
     // Where there is a way around these servers, do not use up the client's time on them.
     let around = delegation::clause(&cut.point, config).is_some_and(|zone| zone.first);
     let most = if around { TRIES_WITH_WAY_AROUND } else { config.outbound_msg_retry.max(1) };
+    let most = if target.probe { 1 } else { most };
     if target.excluded || tries >= most {
         return false;
     }

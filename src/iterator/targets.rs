@@ -7,14 +7,14 @@ use rand::seq::SliceRandom;
 
 use super::{View, delegation};
 use crate::budget::{
-    ADDRESSES_PER_CUT, ADDRESSES_PER_NAME, GLUELESS_DEPTH, NS_NAMES_AT_ONCE, NS_NAMES_PER_CUT,
-    QUERIES_PER_CUT,
+    ADDRESSES_PER_CUT, ADDRESSES_PER_NAME, GLUELESS_DEPTH, NS_NAMES_AT_ONCE, NS_NAMES_FAILED,
+    NS_NAMES_PER_CUT, QUERIES_PER_CUT,
 };
 use crate::cache::{Answer, DelegationPoint, DelegationSource};
 use crate::clock::{Now, Rng};
 use crate::config::Config;
 use crate::status::Reason;
-use crate::wire::{Name, Question, RecordType};
+use crate::wire::{Name, Question, Rcode, RecordType};
 
 /// Why a server gave nothing we can use.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,6 +50,8 @@ pub(super) struct Target {
     pub(super) stream_failed: bool,
     /// Ask in plain letter case.
     pub(super) plain_case: bool,
+    /// It was silent before we came: one query shows whether it is back.
+    pub(super) probe: bool,
 }
 
 impl Target {
@@ -63,6 +65,7 @@ impl Target {
             stream: false,
             stream_failed: false,
             plain_case: false,
+            probe: false,
         }
     }
 
@@ -93,11 +96,23 @@ struct Host {
     v6: Lookup,
     /// Whether an address was found.
     found: bool,
+    /// Whether the budget was charged for looking it up.
+    paid: bool,
 }
 
 impl Host {
     fn lookup(&mut self, rtype: RecordType) -> &mut Lookup {
         if rtype == RecordType::A { &mut self.v4 } else { &mut self.v6 }
+    }
+
+    /// The family to look up next.
+    fn next_family(&self, config: &Config) -> RecordType {
+        let v6_first = config.prefer_ip6 && !config.prefer_ip4;
+        match (self.v4 == Lookup::Open, self.v6 == Lookup::Open) {
+            (true, false) => RecordType::A,
+            (true, true) if !v6_first => RecordType::A,
+            _ => RecordType::AAAA,
+        }
     }
 
     fn has(&self, state: Lookup) -> bool {
@@ -117,6 +132,8 @@ pub(super) struct Cut {
     hosts: Vec<Host>,
     /// Names looked up.
     looked_up: u8,
+    /// Names that turned out to have no address.
+    fruitless: u8,
     /// No more lookups: too many failed, or the budget does not cover them.
     lookups_over: bool,
     /// Glue that has to be verified first; used when that fails (`harden-unverified-glue`).
@@ -134,12 +151,14 @@ impl Cut {
             v4: family(config.do_ip4),
             v6: family(config.do_ip6),
             found: false,
+            paid: false,
         });
         let mut cut = Self {
             hosts: hosts.collect(),
             targets: Vec::new(),
             sent: 0,
             looked_up: 0,
+            fruitless: 0,
             lookups_over: false,
             unverified: Vec::new(),
             point,
@@ -213,7 +232,7 @@ impl Cut {
                 }
                 let question = Question::new(host.name.clone(), rtype);
                 if let Some(found) = view.cache.rrset(&question.name, rtype, now) {
-                    let mut answer = Answer::empty(question, crate::wire::Rcode::NOERROR);
+                    let mut answer = Answer::empty(question, Rcode::NOERROR);
                     answer.answer.push(found.rrset);
                     self.learn(&answer, view.config);
                 } else if let Some(known) = view.cache.answer(&question, now) {
@@ -241,6 +260,10 @@ impl Cut {
         };
         *host.lookup(rtype) = Lookup::Done;
         host.found |= !ips.is_empty();
+        if answer.rcode == Rcode::NXDOMAIN {
+            // A name that does not exist has no address of the other family either.
+            (host.v4, host.v6) = (Lookup::Done, Lookup::Done);
+        }
         let port = host.port;
         for ip in ips {
             self.add(SocketAddr::new(ip, port), config);
@@ -262,8 +285,9 @@ impl Cut {
         let fruitless = host.is_some_and(|host| {
             !host.found && !host.has(Lookup::Pending) && !host.has(Lookup::Open)
         });
-        if fruitless && view.budget.spend_ns_failures(1).is_err() {
-            self.lookups_over = true;
+        if fruitless {
+            self.fruitless = self.fruitless.saturating_add(1);
+            self.lookups_over |= view.budget.spend_ns_failures(1).is_err();
         }
     }
 
@@ -272,7 +296,8 @@ impl Cut {
         self.hosts.iter().any(|host| host.has(Lookup::Pending))
     }
 
-    /// Begins lookups of names without address, as many as may run at once; the questions.
+    /// Begins lookups of names without address, as many as may run at once; the questions. One
+    /// family of a name at a time: the second is asked for when the first is of no use.
     pub(super) fn look_up(
         &mut self,
         question: &Question,
@@ -281,37 +306,45 @@ impl Cut {
         rng: &mut Rng,
     ) -> Vec<Question> {
         let mut needs = Vec::new();
-        if self.lookups_over || depth >= GLUELESS_DEPTH.default {
-            return needs;
-        }
         let mut order: Vec<usize> = (0..self.hosts.len()).collect();
         order.shuffle(rng);
         // Names with an address in the other family last.
         order.sort_by_key(|at| self.hosts.get(*at).is_some_and(|host| host.found));
-        let mut running = self.hosts.iter().filter(|host| host.has(Lookup::Pending)).count();
         for at in order {
-            let (max, per_cut) = (NS_NAMES_AT_ONCE.default, NS_NAMES_PER_CUT.default);
-            if running >= max.into() || self.looked_up >= per_cut {
+            if !self.may_look_up_more(depth) {
                 break;
             }
             if !self.can_look_up(at, question) {
                 continue;
             }
-            if view.budget.spend_ns_names(1).is_err() {
-                self.lookups_over = true;
-                break;
-            }
-            self.looked_up += 1;
-            running += 1;
             let Some(host) = self.hosts.get_mut(at) else { continue };
-            for rtype in [RecordType::A, RecordType::AAAA] {
-                if *host.lookup(rtype) == Lookup::Open {
-                    *host.lookup(rtype) = Lookup::Pending;
-                    needs.push(Question::new(host.name.clone(), rtype));
+            // The second family of a name is paid with the first.
+            if !host.paid {
+                if self.looked_up >= NS_NAMES_PER_CUT.default {
+                    continue;
                 }
+                if view.budget.spend_ns_names(1).is_err() {
+                    self.lookups_over = true;
+                    break;
+                }
+                host.paid = true;
+                self.looked_up += 1;
             }
+            let rtype = host.next_family(view.config);
+            *host.lookup(rtype) = Lookup::Pending;
+            needs.push(Question::new(host.name.clone(), rtype));
         }
         needs
+    }
+
+    /// Whether another lookup may begin beside those under way. Those under way may all turn out
+    /// to be fruitless (NXNSAttack).
+    fn may_look_up_more(&self, depth: u8) -> bool {
+        let running = self.hosts.iter().filter(|host| host.has(Lookup::Pending)).count();
+        !self.lookups_over
+            && depth < GLUELESS_DEPTH.default
+            && running < NS_NAMES_AT_ONCE.default.into()
+            && running + usize::from(self.fruitless) <= NS_NAMES_FAILED.default.into()
     }
 
     /// Whether looking up the name of a host can help: it is not known, not itself the question,

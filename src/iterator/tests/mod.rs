@@ -1,0 +1,6 @@
+//! Conversations with scripted servers, in simulated time: one per behavior of the iterator.
+
+mod hostile;
+mod servers;
+mod usual;
+pub(super) mod world;
