@@ -214,6 +214,11 @@ impl Counters {
         cell.store(cell.load(Relaxed).saturating_add_signed(by), Relaxed);
     }
 
+    /// Sets a gauge.
+    pub fn set_gauge(&self, gauge: Gauge, value: usize) {
+        self.gauges[gauge as usize].store(value as u64, Relaxed);
+    }
+
     /// A client begins to wait while `waiting` others already do.
     pub fn list_length(&self, waiting: usize) {
         let waiting = waiting as u64;

@@ -49,6 +49,7 @@ pub use rrsets::{CachedRrset, Rank};
 
 use answers::{Answers, Kind};
 use delegations::Delegations;
+use entry::{Entry, Validity};
 use infra::Infra;
 use keys::Keys;
 use rrsets::Rrsets;
@@ -127,7 +128,7 @@ impl Cache {
 
     /// Answers a client from stored wire bytes; `None` when there is no answer that may be used,
     /// or `out` is too small for it. The whole answer is written, whatever the client can take:
-    /// the [`Hit`] tells where it can be cut. Allocates nothing.
+    /// see [`Hit::fit`]. Allocates nothing.
     ///
     /// When the last try to refresh an expired answer failed, and `serve-expired` allows it, that
     /// is what is given (RFC 8767 §5).
@@ -139,6 +140,23 @@ impl Cache {
     /// (RFC 8767): for clients that have waited for `serve-expired-client-timeout`.
     pub fn stale_hit(&self, query: &HotQuery<'_>, now: Now, out: &mut [u8]) -> Option<Hit> {
         self.answers.hit(query, true, &self.settings.load(), now, out)
+    }
+
+    /// Writes an answer for a client that waited for it, exactly as a hit would be written; works
+    /// for what cannot be stored, too. `None` when it has no place in a message or `out` is too
+    /// small. Unlike a hit, this allocates, and does not ask whether the client may have it.
+    pub fn render(
+        &self,
+        answer: &Answer,
+        query: &HotQuery<'_>,
+        now: Now,
+        out: &mut [u8],
+    ) -> Option<Hit> {
+        let settings = self.settings.load();
+        let expires = now.unix.plus(settings.lifetime(answer, 1));
+        let validity = Validity { stored: now.unix, expires, failures: 0 };
+        let value = entry::encode(answer, validity, &settings)?;
+        hit::write(&Entry::read(&value)?, query, false, &settings, now, out)
     }
 
     /// Remembers a whole answer: aliases with what they lead to. It expires with the first of its

@@ -80,8 +80,8 @@ impl Edns {
         11 + self.options.iter().map(|option| 4 + option.data.len()).sum::<usize>()
     }
 
-    /// Appends the OPT record to a message.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    /// Appends the OPT record to a message; the caller counts it in the header.
+    pub fn write(&self, out: &mut Vec<u8>) {
         let flags = if self.dnssec_ok { 0x80 } else { 0 };
         out.extend_from_slice(&[0, 0, 41]);
         out.extend_from_slice(&self.udp_size.to_be_bytes());

@@ -1,0 +1,400 @@
+//! What every transport does with a query: faults, policy, the cache, and the wait for the rest.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::query::{Fault, Query};
+use super::reply::{self, Recipient};
+use super::waiting::{Full, Place};
+use super::{Ask, Resolver, Worker};
+use crate::cache::{Answer, Hit};
+use crate::clock::{Mono, Now};
+use crate::config::{AccessAction, Config};
+use crate::metrics::{Counters, Gauge, Stat};
+use crate::policy::Decision;
+use crate::status::{Reason, SecurityStatus};
+use crate::wire::{Class, MAX_MESSAGE, Question, Rcode, Rrset};
+
+/// Where a query comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Source {
+    /// The client.
+    pub client: SocketAddr,
+    /// It came over TCP.
+    pub stream: bool,
+}
+
+/// What became of a query at once.
+pub enum Outcome {
+    /// No answer.
+    Silence,
+    /// So many octets of answer were written.
+    Answered(usize),
+    /// It has to be resolved: [`Worker::resolve`], while the place is held.
+    Resolve(Box<Pending>),
+}
+
+/// A query that the cache could not answer, with everything that is needed to answer it later.
+pub struct Pending {
+    to: Recipient,
+    /// Local data said that the name is an alias.
+    alias: Option<Box<Rrset>>,
+    source: Source,
+    arrived: Mono,
+    place: Place,
+}
+
+impl Pending {
+    /// Names the place in the list of waiting clients; see [`Place::served_by`].
+    pub fn place(&self) -> u64 {
+        self.place.number()
+    }
+}
+
+impl<R: Resolver> Worker<R> {
+    /// Deals with one message from a client as far as that is possible at once. An answer is
+    /// written to `out`, whose length is the most it can have.
+    pub fn handle(&self, message: &[u8], source: Source, now: Now, out: &mut [u8]) -> Outcome {
+        let counters = self.counters();
+        let config = self.shared.config.load();
+        let policy = self.shared.policy.load();
+        counters.add(Stat::Queries);
+        counters.add_if(source.stream, Stat::Tcp);
+        counters.add_if(source.client.is_ipv6(), Stat::Ipv6);
+        let access = policy.access(source.client.ip());
+        // Nothing ever asks from port 0; an answer to it would only be an error message.
+        if access == AccessAction::Deny || source.client.port() == 0 {
+            counters.add(Stat::UnwantedQueries);
+            return Outcome::Silence;
+        }
+        let query = match Query::parse(message) {
+            Ok(query) => query,
+            Err(fault) => return self.fault(fault, message, &config, out),
+        };
+        count_query(counters, &query);
+        if config.log_queries {
+            info!(client = %source.client, question = %query.question(), "query");
+        }
+        let decision = policy.decide(&query.asked(source.stream), access, source.client.ip());
+        let (alias, cache_only) = match decision {
+            Decision::Resolve => (None, false),
+            Decision::CacheOnly => (None, true),
+            Decision::Alias(alias) => (Some(alias), false),
+            Decision::Drop => {
+                counters.add_if(access == AccessAction::DenyNonLocal, Stat::UnwantedQueries);
+                return Outcome::Silence;
+            }
+            Decision::Refuse(reason) => {
+                counters.add_if(reason == Reason::Prohibited, Stat::UnwantedQueries);
+                return self.refuse(&query, reason, source, &config, now, out);
+            }
+            Decision::Truncate => return self.truncate(&query, message, &config, out),
+            Decision::Local(answer) => {
+                if config.log_local_actions {
+                    info!(client = %source.client, question = %answer.question, "local answer");
+                }
+                let outcome = self.write(&answer, &query, source, &config, now, out);
+                // AA: local data has no other authority.
+                if let (Outcome::Answered(_), Some(flags)) = (&outcome, out.get_mut(2)) {
+                    *flags |= 0x04;
+                }
+                return outcome;
+            }
+        };
+        if alias.is_none()
+            && let Some(len) = self.hit(&query, source, &config, now, out)
+        {
+            return Outcome::Answered(len);
+        }
+        counters.add(Stat::CacheMisses);
+        if cache_only {
+            return self.refuse(&query, Reason::NotAuthoritative, source, &config, now, out);
+        }
+        self.pend(&query, alias, source, &config, now, out.len())
+    }
+
+    /// Answers from the cache; the octets written.
+    fn hit(
+        &self,
+        query: &Query<'_>,
+        source: Source,
+        config: &Config,
+        now: Now,
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let hot = query.hot();
+        let cache = &self.shared.cache;
+        let stale = config.serve_expired && config.serve_expired_client_timeout == 0;
+        let hit = match stale {
+            true => cache.stale_hit(&hot, now, out)?,
+            false => cache.hit(&hot, now, out)?,
+        };
+        self.counters().add(Stat::CacheHits);
+        self.count_hit(&hit);
+        if hit.expired || hit.prefetch_due {
+            self.refresh(query.question(), config, now);
+        }
+        let limit = limit(query, source, config).min(out.len());
+        Some(reply::finish(&hit, out, query.edns, source.stream, limit, config))
+    }
+
+    fn count_hit(&self, hit: &Hit) {
+        let counters = self.counters();
+        counters.answer(hit.rcode);
+        counters.status(hit.status);
+        counters.add_if(hit.expired, Stat::Expired);
+        let empty = hit.answer_end == hit.question_end;
+        counters.add_if(hit.rcode == Rcode::NOERROR && empty, Stat::NoData);
+    }
+
+    /// Fetches an answer anew while the old one still serves.
+    fn refresh(&self, question: Question, config: &Config, now: Now) {
+        // Nobody waits for it, so that it takes a place only while many are free.
+        if self.waiting.len() >= config.num_queries_per_thread / 2 {
+            return;
+        }
+        self.counters().add(Stat::Prefetched);
+        let ask = Ask { question, checking_disabled: false, refresh: true, arrived: now.mono };
+        let resolve = self.resolver.resolve(ask);
+        tokio::task::spawn_local(async move {
+            resolve.await;
+        });
+    }
+
+    /// Makes a query wait, if there is a place for it.
+    fn pend(
+        &self,
+        query: &Query<'_>,
+        alias: Option<Box<Rrset>>,
+        source: Source,
+        config: &Config,
+        now: Now,
+        room: usize,
+    ) -> Outcome {
+        let counters = self.counters();
+        counters.list_length(self.waiting.len());
+        let place = match self.waiting.enter(source.client.ip(), config, now.mono) {
+            Ok((place, left)) => {
+                counters.add_if(left, Stat::ListOverwritten);
+                place
+            }
+            Err(full) => {
+                counters.add(match full {
+                    Full::Everywhere => Stat::ListExceeded,
+                    Full::Client => Stat::WaitLimited,
+                });
+                return Outcome::Silence;
+            }
+        };
+        counters.set_gauge(Gauge::ListUser, self.waiting.len());
+        let to = self.recipient(query, source, config, room);
+        Outcome::Resolve(Box::new(Pending { to, alias, source, arrived: now.mono, place }))
+    }
+
+    /// Resolves a query and writes its answer.
+    pub async fn resolve(&self, pending: Box<Pending>) -> Vec<u8> {
+        let Pending { to, alias, source, arrived, place } = *pending;
+        let config = self.shared.config.load_full();
+        let target = alias.as_ref().and_then(|alias| alias.alias_target());
+        let mut question = to.question.clone();
+        question.name = target.unwrap_or(question.name);
+        let cd = to.header.cd() && !config.ignore_cd_flag;
+        let checking_disabled = cd || config.val_permissive_mode;
+        let ask = Ask { question, checking_disabled, refresh: false, arrived };
+        let answer = match self.fresh_or_stale(ask, &to, &config).await {
+            Ok(answer) => answer,
+            Err(stale) => return stale,
+        };
+        let answer = match alias {
+            Some(alias) => Rc::new(below_alias(*alias, &to.question, &answer)),
+            None => answer,
+        };
+        drop(place);
+        let now = Now::system();
+        let (bytes, rcode) = reply::render(&self.shared.cache, &answer, &to, &config, now);
+        self.count_answer(&answer, &to, rcode, now.mono.since(arrived), &config);
+        if config.log_replies {
+            info!(client = %source.client, question = %to.question, %rcode, "reply");
+        }
+        bytes
+    }
+
+    /// Waits for the answer. When that takes too long or fails, and `serve-expired` is on, an
+    /// expired one will do (RFC 8767 §5), ready as bytes.
+    async fn fresh_or_stale(
+        &self,
+        ask: Ask,
+        to: &Recipient,
+        config: &Config,
+    ) -> Result<Rc<Answer>, Vec<u8>> {
+        let resolve = self.resolver.resolve(ask);
+        if !config.serve_expired {
+            return Ok(resolve.await);
+        }
+        let patience = Duration::from_millis(config.serve_expired_client_timeout.max(1).into());
+        tokio::pin!(resolve);
+        let answer = match tokio::time::timeout(patience, &mut resolve).await {
+            Ok(answer) if !answer.is_failure() => return Ok(answer),
+            Ok(answer) => Some(answer),
+            Err(_) => None,
+        };
+        match (self.stale(to, config), answer) {
+            (Some(bytes), _) => Err(bytes),
+            (None, Some(answer)) => Ok(answer),
+            (None, None) => Ok(resolve.await),
+        }
+    }
+
+    fn stale(&self, to: &Recipient, config: &Config) -> Option<Vec<u8>> {
+        let mut out = vec![0; MAX_MESSAGE];
+        let hit = self.shared.cache.stale_hit(&to.hot(), Now::system(), &mut out)?;
+        if !hit.expired {
+            return None;
+        }
+        self.count_hit(&hit);
+        let len = reply::finish(&hit, &mut out, to.edns, to.stream, to.limit, config);
+        out.truncate(len);
+        Some(out)
+    }
+
+    fn count_answer(
+        &self,
+        answer: &Answer,
+        to: &Recipient,
+        rcode: Rcode,
+        time: Duration,
+        config: &Config,
+    ) {
+        let counters = self.counters();
+        counters.recursion(time);
+        counters.set_gauge(Gauge::ListUser, self.waiting.len());
+        counters.answer(rcode);
+        counters.add_if(rcode == Rcode::NOERROR && answer.answer.is_empty(), Stat::NoData);
+        counters.status(answer.status);
+        let reason = answer.reason.map_or("", Reason::text);
+        if answer.status == SecurityStatus::Bogus {
+            let sets = answer.answer.iter().chain(&answer.authority);
+            sets.for_each(|_| counters.add(Stat::RrsetBogus));
+            if config.val_log_level > 0 {
+                info!(question = %to.question, reason, "validation failure");
+            }
+        }
+        if config.log_servfail && rcode == Rcode::SERVFAIL {
+            warn!(question = %to.question, reason, "SERVFAIL");
+        }
+    }
+
+    fn recipient(
+        &self,
+        query: &Query<'_>,
+        source: Source,
+        config: &Config,
+        room: usize,
+    ) -> Recipient {
+        Recipient {
+            header: query.header,
+            question: query.question(),
+            edns: query.edns,
+            limit: limit(query, source, config).min(room),
+            stream: source.stream,
+        }
+    }
+
+    /// Writes an answer that was not resolved.
+    fn write(
+        &self,
+        answer: &Answer,
+        query: &Query<'_>,
+        source: Source,
+        config: &Config,
+        now: Now,
+        out: &mut [u8],
+    ) -> Outcome {
+        let to = self.recipient(query, source, config, out.len());
+        let (bytes, rcode) = reply::render(&self.shared.cache, answer, &to, config, now);
+        let counters = self.counters();
+        counters.answer(rcode);
+        counters.add_if(rcode == Rcode::NOERROR && answer.answer.is_empty(), Stat::NoData);
+        copy(&bytes, out)
+    }
+
+    fn refuse(
+        &self,
+        query: &Query<'_>,
+        reason: Reason,
+        source: Source,
+        config: &Config,
+        now: Now,
+        out: &mut [u8],
+    ) -> Outcome {
+        let mut answer = Answer::empty(query.question(), Rcode::REFUSED);
+        answer.reason = Some(reason);
+        self.write(&answer, query, source, config, now, out)
+    }
+
+    fn truncate(
+        &self,
+        query: &Query<'_>,
+        message: &[u8],
+        config: &Config,
+        out: &mut [u8],
+    ) -> Outcome {
+        let (question_end, edns) = (query.question_end(), query.edns);
+        let fault = Fault::Reply { rcode: Rcode::NOERROR, reason: None, question_end, edns };
+        let outcome = self.fault(fault, message, config, out);
+        if let (Outcome::Answered(_), Some(flags)) = (&outcome, out.get_mut(2)) {
+            *flags |= 0x02;
+        }
+        outcome
+    }
+
+    fn fault(&self, fault: Fault, message: &[u8], config: &Config, out: &mut [u8]) -> Outcome {
+        if let Fault::Reply { rcode, .. } = fault {
+            self.counters().answer(rcode);
+        }
+        match reply::encode_fault(fault, message, config) {
+            Some(bytes) => copy(&bytes, out),
+            None => Outcome::Silence,
+        }
+    }
+}
+
+fn copy(bytes: &[u8], out: &mut [u8]) -> Outcome {
+    match out.get_mut(..bytes.len()) {
+        Some(room) => {
+            room.copy_from_slice(bytes);
+            Outcome::Answered(bytes.len())
+        }
+        // Cannot happen, as the limit of every answer is the room there is.
+        None => Outcome::Silence,
+    }
+}
+
+/// Octets an answer to this query may have.
+fn limit(query: &Query<'_>, source: Source, config: &Config) -> usize {
+    if source.stream { MAX_MESSAGE } else { reply::udp_limit(query.edns, config) }
+}
+
+fn count_query(counters: &Counters, query: &Query<'_>) {
+    counters.query_type(query.rtype);
+    counters.add(Stat::OpcodeQuery);
+    counters.add_if(query.class == Class::IN, Stat::ClassIn);
+    counters.add_if(query.header.rd(), Stat::FlagRd);
+    counters.add_if(query.header.ad(), Stat::FlagAd);
+    counters.add_if(query.header.cd(), Stat::FlagCd);
+    counters.add_if(query.edns.is_some(), Stat::EdnsPresent);
+    counters.add_if(query.dnssec_ok(), Stat::EdnsDo);
+}
+
+/// The answer to a name that local data makes an alias: the alias, then what it leads to. Local
+/// data is not proven, whatever it leads to.
+fn below_alias(alias: Rrset, question: &Question, target: &Answer) -> Answer {
+    let mut answer = target.clone();
+    answer.question = question.clone();
+    answer.status = answer.status.min(SecurityStatus::Insecure);
+    answer.answer.insert(0, alias);
+    answer
+}
