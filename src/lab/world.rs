@@ -21,6 +21,7 @@
 //! | `$NSEC3 [iterations N] [salt HEX] [opt-out]` | it denies with NSEC3 |
 //! | `$DS none`, `$DS KIND…` | what the parent says of its keys, see [`DsKind`] |
 //! | `$ANCHOR`, `$NOANCHOR` | it is a trust anchor (the root is unless it says no) |
+//! | `$AGAIN NAME` | goes on with a zone that began before |
 //! | `$NODELEGATION` | the parent zone does not know it |
 //! | `$BREAK KIND [OWNER [TYPE]]` | a fault, see [`FaultKind`](super::FaultKind) |
 //! | `$FILL OWNER OCTETS` | TXT records of about that size |
@@ -171,7 +172,8 @@ struct Draft {
 struct Reader {
     drafts: Vec<Draft>,
     behaviors: Vec<(IpAddr, Behavior)>,
-    records: Option<Records>,
+    /// The zone that lines belong to, and how its records are read.
+    current: Option<(usize, Records)>,
 }
 
 impl Reader {
@@ -180,6 +182,7 @@ impl Reader {
         let at = |mistake: Mistake| mistake.at(number);
         match line.word(0, "a word")? {
             "$ZONE" => return self.begin_zone(line),
+            "$AGAIN" => return self.again(line),
             "$SERVER" => {
                 let address = address(line, 1)?;
                 self.behaviors.push((address, Behavior::read(&line.after(2))?));
@@ -188,8 +191,8 @@ impl Reader {
             _ => {}
         }
         let no_zone = || at(Mistake::NoZone);
-        let records = self.records.as_mut().ok_or_else(no_zone)?;
-        let draft = self.drafts.last_mut().ok_or_else(no_zone)?;
+        let (index, records) = self.current.as_mut().ok_or_else(no_zone)?;
+        let draft = self.drafts.get_mut(*index).ok_or_else(no_zone)?;
         match line.word(0, "a word")? {
             "$SIGN" => draft.plan = Some(key_plan(line)?),
             "$UNSIGNED" => draft.plan = None,
@@ -219,7 +222,7 @@ impl Reader {
             .map_err(|error| Mistake::from(error).at(line.number))?;
         let count = line.tokens.len().saturating_sub(2);
         let addresses = (0..count).map(|i| address(line, i + 2)).collect::<Result<_, _>>()?;
-        self.records = Some(Records::new(origin.clone(), TTL));
+        self.current = Some((self.drafts.len(), Records::new(origin.clone(), TTL)));
         self.drafts.push(Draft {
             line: line.number,
             addresses,
@@ -232,6 +235,15 @@ impl Reader {
             faults: Vec::new(),
             origin,
         });
+        Ok(())
+    }
+
+    fn again(&mut self, line: &Line) -> Result<(), LabError> {
+        let origin = text::name(line.word(1, "a name")?, &Name::root())
+            .map_err(|error| Mistake::from(error).at(line.number))?;
+        let index = self.drafts.iter().rposition(|draft| draft.origin == origin);
+        let index = index.ok_or_else(|| Mistake::NoZone.at(line.number))?;
+        self.current = Some((index, Records::new(origin, TTL)));
         Ok(())
     }
 
