@@ -7,6 +7,7 @@
 mod answer;
 mod denial;
 mod faults;
+mod network;
 mod scenario;
 mod server;
 mod signer;
@@ -20,6 +21,7 @@ mod tests;
 pub use answer::Response;
 pub use denial::{Denial, Proof};
 pub use faults::{Behavior, DsKind, Fault, FaultKind, Plain};
+pub use network::Network;
 pub use scenario::{Ask, Asked, Failure, Resolver, Scenario, Seen};
 pub use server::{FORGED, Reply, Server};
 pub use signer::{Algorithm, Key};
