@@ -42,7 +42,7 @@ use super::text::{self, LabError, Line, Mistake, Records};
 use super::zone::{KeyPlan, Keys, Zone};
 use crate::clock::UnixTime;
 use crate::config::{AnchorKind, RootHint, TrustAnchor};
-use crate::wire::{Class, Dnskey, Name, Rdata, Record, RecordType};
+use crate::wire::{Class, Dnskey, Ds, Name, Rdata, Record, RecordType};
 
 /// TTL of records that do not say theirs, in seconds.
 const TTL: u32 = 300;
@@ -123,6 +123,34 @@ impl World {
         }
         out.sort_unstable();
         out.dedup();
+        out
+    }
+
+    /// The trust anchors as lines of unbound.conf.
+    pub fn trust(&self) -> String {
+        let mut out = String::from("server:\n");
+        for anchor in &self.anchors {
+            let Some(ds) = Ds::parse(&anchor.rdata) else { continue };
+            let digest = data_encoding::HEXUPPER.encode(ds.digest);
+            let Ds { key_tag, algorithm, digest_type, .. } = ds;
+            let owner = &anchor.owner;
+            out.push_str(&format!(
+                "trust-anchor: \"{owner} DS {key_tag} {algorithm} {digest_type} {digest}\"\n"
+            ));
+        }
+        out
+    }
+
+    /// The name servers of the root as a hints file.
+    pub fn hints_file(&self) -> String {
+        let mut out = String::new();
+        for hint in self.hints() {
+            out.push_str(&format!(". 3600 NS {}\n", hint.name));
+            for address in &hint.addrs {
+                let rtype = if address.is_ipv4() { "A" } else { "AAAA" };
+                out.push_str(&format!("{} 3600 {rtype} {address}\n", hint.name));
+            }
+        }
         out
     }
 
