@@ -5,6 +5,7 @@
 //! real sockets.
 
 mod answer;
+mod broker;
 mod denial;
 mod faults;
 mod network;
@@ -19,6 +20,7 @@ mod zone;
 mod tests;
 
 pub use answer::Response;
+pub use broker::{INTERNET, SAMPLES, ServeError, dial, serve};
 pub use denial::{Denial, Proof};
 pub use faults::{Behavior, DsKind, Fault, FaultKind, Plain};
 pub use network::Network;

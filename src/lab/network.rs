@@ -83,6 +83,11 @@ impl Network {
         })
     }
 
+    /// Whether the world has a server at that address, reachable or not.
+    pub fn knows(&self, to: IpAddr) -> bool {
+        self.routes.contains_key(&to)
+    }
+
     /// Looks at the world.
     pub fn with<T>(&self, look: impl FnOnce(&World) -> T) -> T {
         look(&read(&self.shared.world))

@@ -154,11 +154,16 @@ fn tokens(raw: &str, open: &mut bool) -> Result<Vec<Token>, Mistake> {
             _ => {
                 let mut text = String::new();
                 while let Some(&c) = chars.peek() {
-                    if c.is_whitespace() || matches!(c, ';' | '(' | ')' | '"') {
+                    if c.is_whitespace() || matches!(c, ';' | '(' | ')') {
                         break;
                     }
-                    text.push(c);
                     chars.next();
+                    // Quotes within a word, as in alpn="h2".
+                    if c == '"' {
+                        text.push_str(&quoted(&mut chars)?);
+                        continue;
+                    }
+                    text.push(c);
                     if c == '\\' {
                         text.extend(chars.next());
                     }
@@ -361,7 +366,8 @@ mod tests {
                     www 60 IN A 192.0.2.1\n    AAAA 2001:db8::1\n\n; nothing\n\
                     a\\.b TXT \"two words; quoted\" x\\065\n\
                     m.other. MX 10 @\nx TYPE65280 \\# 3 ab cdef\n\
-                    c CAA 0 issue \"ca.example\"\n";
+                    c CAA 0 issue \"ca.example\"\n\
+                    h HTTPS 1 . alpn=\"h2,h3\"\n";
         let got: Vec<String> = read(text)
             .unwrap()
             .iter()
@@ -371,7 +377,7 @@ mod tests {
         assert_eq!(got, [
             "example. 300 SOA 53", "www.example. 60 A 4", "www.example. 300 AAAA 16",
             r"a\.b.example. 300 TXT 21", "m.other. 300 MX 11", "x.example. 300 TYPE65280 3",
-            "c.example. 300 CAA 17",
+            "c.example. 300 CAA 17", "h.example. 300 HTTPS 13",
         ]);
     }
 
