@@ -404,7 +404,7 @@ fn ds_alias(
         let proofs = proof::verified(zone, &answer.authority, scope)?;
         let denial = proofs.denial(zone, &answer.authority, scope.config);
         let proof = denial.wildcard(child, labels, scope).map_err(|exhausted| exhausted.0)?;
-        proof.ok_or(proofs.why_unproven(Reason::DenialUnproven))?;
+        proof.ok_or_else(|| proofs.why_unproven(Reason::DenialUnproven))?;
     }
     Ok(Ds::NoCut)
 }

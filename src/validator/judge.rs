@@ -129,11 +129,13 @@ impl Judge {
                         Action::Need(question)
                     };
                 }
-                Progress::Arrived(found) => {
-                    if let Err(reason) = self.take(task, found, scope) {
-                        return self.finish(SecurityStatus::Bogus, Some(reason));
-                    }
-                }
+                Progress::Arrived(found) => match self.take(task, found, scope) {
+                    Ok(()) => {}
+                    // What it says about the target of its aliases is not proven: then the target
+                    // is still to be asked for, and the aliases are as good as they are.
+                    Err(_) if self.is_denial_optional() => self.tasks.clear(),
+                    Err(reason) => return self.finish(SecurityStatus::Bogus, Some(reason)),
+                },
             }
         }
     }
@@ -163,7 +165,7 @@ impl Judge {
 
     /// The walk a task needs; `None` when it needs none.
     fn begin(&self, task: &Task, scope: &mut Scope<'_>) -> Option<Walk> {
-        let question = &self.answer.question;
+        let rtype = self.answer.question.rtype;
         let (name, goal) = match task {
             Task::Part(number) => {
                 let rrset = self.rrset(self.part(*number)?)?;
@@ -175,11 +177,11 @@ impl Judge {
                 (name.clone(), Goal { target: name, is_apex: false })
             }
             Task::Signed(signer) => (
-                zone_side(&question.name, question.rtype),
+                zone_side(&self.shape.target, rtype),
                 Goal { target: signer.clone(), is_apex: true },
             ),
             Task::Unproven(_) => {
-                let name = zone_side(&question.name, question.rtype);
+                let name = zone_side(&self.shape.target, rtype);
                 (name.clone(), Goal { target: name, is_apex: false })
             }
         };
@@ -257,7 +259,7 @@ impl Judge {
             self.stage = Stage::Denial;
             self.inherit_from_dnames()?;
             self.deny_closer_matches(scope)?;
-            if self.shape.end == End::Nothing {
+            if self.shape.end == End::Nothing || self.is_denial_optional() {
                 self.tasks.push_back(self.plan_denial(scope));
                 return Ok(None);
             }
@@ -268,6 +270,17 @@ impl Judge {
             _ => self.keep_what_is_consistent(),
         }
         Ok(Some(self.finish(status, reason)))
+    }
+
+    /// Whether the response goes on to deny the target of its aliases, which is another question
+    /// and may be answered by another response.
+    fn is_denial_optional(&self) -> bool {
+        let denies = |rrset: &Rrset| {
+            rrset.rtype == RecordType::SOA && self.shape.target.is_at_or_below(&rrset.owner)
+        };
+        self.stage == Stage::Denial
+            && self.shape.end == End::Alias
+            && self.answer.authority.iter().any(denies)
     }
 
     /// CNAMEs made from a DNAME are as good as it is.
@@ -341,8 +354,7 @@ impl Judge {
 
     /// Who signed the denial of the question: the deepest zone that may speak about it.
     fn plan_denial(&self, scope: &Scope<'_>) -> Task {
-        let question = &self.answer.question;
-        let name = zone_side(&question.name, question.rtype);
+        let name = zone_side(&self.shape.target, self.answer.question.rtype);
         let Some(Point::Anchor(anchor)) = anchors::closest(&name, scope.config) else {
             return Task::Unproven(None);
         };
@@ -362,20 +374,23 @@ impl Judge {
     fn deny(&mut self, zone: &Zone, scope: &mut Scope<'_>) -> Result<(), Reason> {
         let verified = proof::verified(zone, &self.answer.authority, scope)?;
         let denial = verified.denial(zone, &self.answer.authority, scope.config);
-        let denied = denied(&self.answer, &denial, scope)?;
-        let Some(denied) = denied else {
+        let Some(denied) = denied(&self.shape.target, &self.answer, &denial, scope)? else {
             let reason = match verified.failure() {
                 Some(reason) => return Err(reason),
                 None if verified.rrsets().is_empty() => self.why_unproven(),
                 None => Reason::DenialUnproven,
             };
+            if self.is_denial_optional() {
+                return Err(reason);
+            }
             // The server may have spoken for a zone above the right one, which may be insecure.
             self.tasks.push_back(Task::Unproven(Some(reason)));
             return Ok(());
         };
-        self.denied = Some(denied);
+        self.verify_soa(zone, scope)?;
         self.mark_proven(&verified);
-        self.verify_soa(zone, scope)
+        self.denied = Some(denied);
+        Ok(())
     }
 
     /// A SOA that is not signed is left out; one that is has to verify.
@@ -443,16 +458,17 @@ impl Judge {
     /// Of an insecure answer nothing is taken out but what contradicts its aliases.
     fn keep_what_is_consistent(&mut self) {
         self.correct_rcode();
-        if self.shape.end == End::Alias {
+        if self.shape.end == End::Alias && self.denied.is_none() {
             self.answer.authority.retain(|rrset| rrset.rtype != RecordType::SOA);
         }
     }
 
     fn correct_rcode(&mut self) {
         self.answer.rcode = match (&self.shape.end, self.denied) {
+            (End::Nothing | End::Alias, Some(denied)) => denied.rcode,
+            (End::Nothing, None) => self.answer.rcode,
             (End::Data | End::Alias, _) => Rcode::NOERROR,
             (End::TooLong, _) => Rcode::YXDOMAIN,
-            (End::Nothing, denied) => denied.map_or(self.answer.rcode, |denied| denied.rcode),
         };
     }
 
@@ -487,14 +503,15 @@ fn goal_of(rrset: &Rrset, scope: &Scope<'_>) -> Goal {
     }
 }
 
-/// What `denial` proves about the question. The response code is a hint where to begin, and what
-/// is proven corrects it.
+/// What `denial` proves about `name`, where the question led. The response code is a hint where to
+/// begin, and what is proven corrects it.
 fn denied(
+    name: &Name,
     answer: &Answer,
     denial: &Denial<'_>,
     scope: &mut Scope<'_>,
 ) -> Result<Option<Denied>, Reason> {
-    let Question { name, rtype, .. } = &answer.question;
+    let rtype = answer.question.rtype;
     let is_error = answer.rcode == Rcode::NXDOMAIN;
     let order = if is_error { [true, false] } else { [false, true] };
     for name_error in order {
@@ -503,7 +520,7 @@ fn denied(
         } else {
             let rcode =
                 if is_error && denial.is_compact(name) { Rcode::NXDOMAIN } else { Rcode::NOERROR };
-            (rcode, denial.no_data(name, *rtype, scope))
+            (rcode, denial.no_data(name, rtype, scope))
         };
         match proof.map_err(|exhausted| exhausted.0)? {
             Some(Proof::Secure) => return Ok(Some(Denied { rcode, proof: Proof::Secure })),

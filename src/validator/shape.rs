@@ -12,6 +12,8 @@ pub(super) struct Shape {
     /// Indices of RRsets in the answer section, each once.
     pub(super) parts: Vec<Part>,
     pub(super) end: End,
+    /// The name the aliases lead to; QNAME when there are none.
+    pub(super) target: Name,
 }
 
 /// An RRset of the answer.
@@ -50,11 +52,11 @@ pub(super) enum End {
 impl Shape {
     /// Follows the aliases of `answer` from its question.
     pub(super) fn of(answer: &Answer) -> Self {
-        let mut shape = Self { parts: Vec::new(), end: End::Nothing };
-        let mut name = answer.question.name.clone();
+        let target = answer.question.name.clone();
+        let mut shape = Self { parts: Vec::new(), end: End::Nothing, target };
         // Each round uses a link that was not used before, or ends.
-        while let Some(target) = shape.follow(&name, answer) {
-            name = target;
+        while let Some(target) = shape.follow(&shape.target.clone(), answer) {
+            shape.target = target;
         }
         shape
     }

@@ -31,8 +31,8 @@ pub enum Action {
     ///
     /// Of a secure answer everything that was not proven is gone and TTLs are no longer than the
     /// signatures allow. A bogus answer keeps its data, for clients that check for themselves.
-    /// When the answer section ends in an alias whose target is not there, the verdict is about
-    /// the aliases alone: RCODE is NOERROR, no SOA is left, and the target is still to be asked
-    /// for.
+    /// When the answer section ends in an alias whose target is not there, and the denial of the
+    /// target did not come along and hold, the verdict is about the aliases alone: RCODE is
+    /// NOERROR, no SOA is left, and the target is still to be asked for.
     Finish(Answer),
 }
