@@ -168,11 +168,10 @@ impl Walk {
             Ok(Ds::NoCut) => self.down(zone, child, scope),
             Ok(Ds::NothingBelow) => self.at(Step::Arrived(Found::Secure(zone))),
             Err(NoDs { reason, signer }) => {
-                // Was it a hint that led here?
-                if child.label_count() > position.label_count() + 1
-                    && reason != Reason::ChainUnreachable
-                    && let Some(signer) = signer
-                {
+                // If it was a hint that led here, it was no good one.
+                let hinted = child.label_count() > position.label_count() + 1;
+                let nobody = (reason == Reason::ChainUnreachable).then_some(Signer::Nobody);
+                if hinted && let Some(signer) = signer.or(nobody) {
                     return self.distrust(zone, position, child, signer);
                 }
                 if retry(reason, scope) {

@@ -44,6 +44,10 @@ mod nsec3;
 mod proof;
 mod scope;
 mod shape;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod types;
 mod verify;
 

@@ -1,0 +1,5 @@
+//! Whole validations against a signed world.
+
+mod chain;
+mod keys;
+mod signatures;
