@@ -1,3 +1,5 @@
 //! The `prebound-launch` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    prebound::launch::main()
+}

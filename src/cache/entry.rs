@@ -244,13 +244,12 @@ fn build(answer: &Answer, dnssec_ok: bool, settings: &Settings) -> Option<Built>
 
     let mut rotation = Rotation::default();
     let mut section = |section: Section, rrsets: &[Rrset]| {
-        for rrset in rrsets {
-            let Some(signatures) = shown(answer, section, rrset, dnssec_ok) else { continue };
+        for rrset in rrsets.iter().filter(|rrset| is_shown(answer, rrset, dnssec_ok)) {
             let at = builder.len();
             let ttl = settings.ttl_in(answer, section, rrset);
-            builder.rrset_with_ttl(section, rrset, ttl, signatures).ok()?;
+            builder.rrset_with_ttl(section, rrset, ttl, dnssec_ok).ok()?;
             if section == Section::Answer
-                && let Some(found) = rotatable(rrset, signatures, at, builder.len())
+                && let Some(found) = rotatable(rrset, dnssec_ok, at, builder.len())
             {
                 rotation = found;
             }
@@ -263,7 +262,14 @@ fn build(answer: &Answer, dnssec_ok: bool, settings: &Settings) -> Option<Built>
 
     let ttls = builder.ttl_offsets().to_vec();
     let wire = builder.finish(None);
-    let minimal_end = if needs_authority(answer, dnssec_ok) { authority_end } else { answer_end };
+    let minimal_end = if answer.question.rtype == RecordType::NS {
+        // Addresses of name servers are what a question for NS is about (priming).
+        wire.len()
+    } else if needs_authority(answer, dnssec_ok) {
+        authority_end
+    } else {
+        answer_end
+    };
     let places = Places {
         wire: wire.len(),
         ttls: ttls.len(),
@@ -291,13 +297,10 @@ fn name_as_stored(answer: &Answer) -> Name {
         .unwrap_or_else(|_| asked.clone())
 }
 
-/// Whether an RRset is shown to clients with or without DO, and whether with its signatures. What
-/// was asked for is shown to everybody (RFC 4035 §3.2.1).
-fn shown(answer: &Answer, section: Section, rrset: &Rrset, dnssec_ok: bool) -> Option<bool> {
-    let qtype = answer.question.rtype;
-    let asked = section == Section::Answer && (qtype == RecordType::ANY || qtype == rrset.rtype);
-    let signatures = section == Section::Answer && qtype == RecordType::ANY;
-    (dnssec_ok || asked || !rrset.rtype.is_dnssec()).then_some(dnssec_ok || signatures)
+/// Whether an RRset is shown to clients with or without DO: what only proves is not, unless it is
+/// what was asked for (RFC 4035 §3.2.1).
+fn is_shown(answer: &Answer, rrset: &Rrset, dnssec_ok: bool) -> bool {
+    dnssec_ok || !rrset.rtype.is_dnssec() || rrset.rtype == answer.question.rtype
 }
 
 /// Whether a minimal response needs the authority section: a denial for its SOA and proofs, an

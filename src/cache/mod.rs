@@ -128,7 +128,7 @@ impl Cache {
 
     /// Answers a client from stored wire bytes; `None` when there is no answer that may be used,
     /// or `out` is too small for it. The whole answer is written, whatever the client can take:
-    /// see [`Hit::fit`]. Allocates nothing.
+    /// the [`Hit`] tells where it can be cut. Allocates nothing.
     ///
     /// When the last try to refresh an expired answer failed, and `serve-expired` allows it, that
     /// is what is given (RFC 8767 §5).

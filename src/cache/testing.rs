@@ -2,10 +2,11 @@
 
 use rand::SeedableRng;
 
-use super::Cache;
+use super::{Answer, Cache, Hit, HotEdns, HotQuery};
 use crate::clock::{Mono, Now, Rng, UnixTime};
 use crate::config::Config;
-use crate::wire::{Name, Question, Rdata, RecordType, Rrset};
+use crate::status::SecurityStatus;
+use crate::wire::{Header, MAX_MESSAGE, Message, Name, Question, Rcode, Rdata, RecordType, Rrset};
 
 /// A moment `seconds` after an arbitrary one.
 pub(super) fn at(seconds: u64) -> Now {
@@ -70,4 +71,74 @@ pub(super) fn signed(mut rrset: Rrset) -> Rrset {
     rdata.extend_from_slice(&[0x55; 64]);
     rrset.signatures.push(Rdata::from_bytes(rdata));
     rrset
+}
+
+/// A client with its query.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    pub(super) question: Question,
+    pub(super) id: u16,
+    pub(super) flags: Header,
+    /// DO, when there is OPT.
+    pub(super) edns: Option<bool>,
+}
+
+impl Client {
+    /// A client that asks with RD only.
+    pub(super) fn new(text: &str) -> Self {
+        let flags = Header::default().with_rd(true);
+        Self { question: question(text), id: 0, flags, edns: None }
+    }
+
+    pub(super) fn with_do(self) -> Self {
+        Self { edns: Some(true), ..self }
+    }
+
+    pub(super) fn with_cd(self) -> Self {
+        Self { flags: self.flags.with_cd(true), ..self }
+    }
+
+    pub(super) fn with_ad(self) -> Self {
+        Self { flags: self.flags.with_ad(true), ..self }
+    }
+
+    pub(super) fn hot(&self) -> HotQuery<'_> {
+        HotQuery {
+            id: self.id,
+            flags: self.flags.bits,
+            name_wire: self.question.name.as_wire(),
+            rtype: self.question.rtype,
+            class: self.question.class,
+            edns: self.edns.map(|dnssec_ok| HotEdns { udp_size: 1232, dnssec_ok }),
+        }
+    }
+
+    /// What the cache gives, taken apart.
+    pub(super) fn ask(&self, cache: &Cache, seconds: u64) -> Option<(Message, Hit)> {
+        let mut out = [0; MAX_MESSAGE];
+        let hit = cache.hit(&self.hot(), at(seconds), &mut out)?;
+        Some((Message::parse(&out[..hit.len]).expect("what we send can be read"), hit))
+    }
+
+    pub(super) fn ask_stale(&self, cache: &Cache, seconds: u64) -> Option<(Message, Hit)> {
+        let mut out = [0; MAX_MESSAGE];
+        let hit = cache.stale_hit(&self.hot(), at(seconds), &mut out)?;
+        Some((Message::parse(&out[..hit.len]).expect("what we send can be read"), hit))
+    }
+}
+
+/// An answer of that status with those RRsets in the answer section.
+pub(super) fn answer(text: &str, status: SecurityStatus, rrsets: Vec<Rrset>) -> Answer {
+    let mut answer = Answer::empty(question(text), Rcode::NOERROR);
+    answer.answer = rrsets;
+    answer.status = status;
+    answer
+}
+
+/// NXDOMAIN with SOA and proof.
+pub(super) fn nxdomain(text: &str, status: SecurityStatus) -> Answer {
+    let mut answer = Answer::empty(question(text), Rcode::NXDOMAIN);
+    answer.authority = vec![signed(soa("example.", 3_600, 600)), signed(nsec("a.example.", 3_600))];
+    answer.status = status;
+    answer
 }

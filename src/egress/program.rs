@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use thiserror::Error;
 use tracing::{error, info, warn};
 
 use super::broker::{Broker, BrokerError, End};
@@ -72,32 +73,52 @@ pub fn main() -> ExitCode {
     };
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
-        Err((code, message)) => {
-            say(NAME, message);
-            ExitCode::from(code)
+        Err(error) => {
+            say(NAME, &error);
+            ExitCode::from(error.exit_code())
         }
     }
 }
 
-/// A code to exit with, and the last words.
-type Failure = (u8, String);
+/// The last words of the broker.
+#[derive(Debug, Error)]
+enum Failure {
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    #[error(transparent)]
+    Config(#[from] config::Errors),
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    #[error("cannot read signals: {0}")]
+    Signals(#[source] Errno),
+}
+
+impl Failure {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Claim(error) => error.exit_code(),
+            Self::Config(_) => exit::CONFIG,
+            Self::Broker(BrokerError::Garbage(_)) => exit::PROTOCOL,
+            Self::Broker(BrokerError::System(_)) | Self::Signals(_) => exit::OSERR,
+        }
+    }
+}
 
 fn run(args: &Args) -> Result<(), Failure> {
-    let system = |errno: Errno| (exit::OSERR, errno.to_string());
-    let passed = passed().map_err(refused)?;
+    let passed = passed()?;
     // Blocked, so that it can be read like anything else; the others end us, which loses nothing.
     let mut reload = SigSet::empty();
     reload.add(Signal::SIGHUP);
-    reload.thread_block().map_err(system)?;
+    reload.thread_block().map_err(Failure::Signals)?;
     let reload = SignalFd::with_flags(&reload, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
-        .map_err(system)?;
+        .map_err(Failure::Signals)?;
 
-    let (policy, verbosity) = read(args).map_err(|errors| (exit::CONFIG, errors))?;
+    let (policy, verbosity) = read(args)?;
     let _ = logging::init(NAME, verbosity);
     allow_many_descriptors();
     let mut broker = Broker::new(Internet::new(policy, Now::system().mono));
     for (label, descriptor) in passed {
-        add(&mut broker, label, descriptor).map_err(refused)?;
+        add(&mut broker, label, descriptor)?;
     }
     let notifier = Notifier::from_env().unwrap_or_else(|error| {
         warn!(%error, "the service manager will not be notified");
@@ -106,28 +127,20 @@ fn run(args: &Args) -> Result<(), Failure> {
     notifier.ready("waiting for requests");
     info!("waiting for requests");
     loop {
-        match broker.run(Some(reload.as_fd())) {
-            Ok(End::NoPeers) => return Ok(()),
-            Ok(End::Woken) => {
+        match broker.run(Some(reload.as_fd()))? {
+            End::NoPeers => return Ok(()),
+            End::Woken => {
                 while let Ok(Some(_)) = reload.read_signal() {}
                 read_again(args, &mut broker);
             }
-            Err(error @ BrokerError::Garbage(_)) => {
-                return Err((exit::PROTOCOL, error.to_string()));
-            }
-            Err(error @ BrokerError::System(_)) => return Err((exit::OSERR, error.to_string())),
         }
     }
 }
 
-fn refused(error: ClaimError) -> Failure {
-    (error.exit_code(), error.to_string())
-}
-
 /// The policy and the verbosity in force, or what is wrong with the file.
-fn read(args: &Args) -> Result<(Policy, u8), String> {
+fn read(args: &Args) -> Result<(Policy, u8), config::Errors> {
     let path = args.config.as_deref();
-    let config = config::load(path).map_err(|errors| errors.to_string())?.config;
+    let config = config::load(path)?.config;
     let mut policy = Policy::from_config(&config);
     policy.rate = args.rate;
     Ok((policy, config.verbosity.saturating_add(args.verbose)))

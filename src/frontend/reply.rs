@@ -99,19 +99,44 @@ pub fn finish(
         out[opt_end - 2..opt_end].fill(0);
         return opt_end;
     }
-    let mut len = hit.fit(out, limit);
+    let mut len = cut(hit, out, limit);
     let Some(edns) = edns.filter(|_| len == hit.len) else { return len };
+    let stale = match hit.rcode {
+        Rcode::NXDOMAIN => Reason::StaleNxDomain,
+        _ => Reason::StaleAnswer,
+    };
+    let stale = stale.ede().0.to_be_bytes();
+    let stale = (hit.expired && config.ede && config.ede_serve_expired)
+        .then_some((EdnsOption::EDE, stale.as_slice()));
     let nsid = config.nsid.as_ref().filter(|_| edns.nsid);
     let nsid = nsid.map(|nsid| (NSID, nsid.0.as_slice()));
     let units = keepalive_units(config).to_be_bytes();
     let keepalive = (edns.keepalive && stream && config.edns_tcp_keepalive)
         .then_some((EdnsOption::TCP_KEEPALIVE, units.as_slice()));
-    for (code, data) in [nsid, keepalive].into_iter().flatten() {
+    for (code, data) in [stale, nsid, keepalive].into_iter().flatten() {
         if let Some(longer) = add_option(out, len, hit.opt_at, limit, code, data) {
             len = longer;
         }
     }
     len
+}
+
+/// Cuts a hit down to `limit` octets: first the additional section goes, then everything, with TC
+/// (RFC 2181 §9). Returns how many octets are left.
+fn cut(hit: &Hit, out: &mut [u8], limit: usize) -> usize {
+    let Some(header) = Header::read(out).filter(|_| hit.len > limit) else { return hit.len };
+    let opt = hit.len - hit.opt_at;
+    let truncated = hit.authority_end + opt > limit;
+    let keep = if truncated { hit.question_end } else { hit.authority_end };
+    let [questions, answers, authorities, _] = header.counts;
+    let kept = if truncated { [0, 0] } else { [answers, authorities] };
+    let counts = [questions, kept[0], kept[1], u16::from(opt > 0)];
+    let header = Header { counts, ..header }.with_tc(truncated);
+    out.copy_within(hit.opt_at..hit.len, keep);
+    if let Some(head) = out.first_chunk_mut() {
+        *head = header.to_bytes();
+    }
+    keep + opt
 }
 
 /// How long an idle connection stays open, in units of 100 ms (RFC 7828 §3.1).

@@ -52,15 +52,10 @@ fn find(
     now: Now,
     good: impl Fn(SecurityStatus) -> bool,
 ) -> Option<Answer> {
-    let known = |question: &Question| {
-        cache
-            .answer(question, now)
-            .map(|cached| cached.value)
-            .filter(|answer| answer.is_failure() || good(answer.status))
-    };
-    if let Some(mut answer) = known(question) {
-        answer.question = question.clone();
-        return Some(answer);
+    // A name that does not exist has no record of any type (RFC 2308 §5): the cache knows.
+    let known = cache.answer(question, now).map(|cached| cached.value);
+    if let Some(answer) = known.filter(|answer| answer.is_failure() || good(answer.status)) {
+        return Some(Answer { question: question.clone(), ..answer });
     }
     if !matches!(question.rtype, RecordType::ANY | RecordType::RRSIG) {
         let rrset = |rtype| {
@@ -80,14 +75,7 @@ fn find(
             return Some(positive(question, found));
         }
     }
-    // A name that does not exist has no record of any type (RFC 2308 §5).
-    known(&any(&question.name))
-        .filter(|answer| answer.rcode == Rcode::NXDOMAIN && answer.answer.is_empty())
-        .map(|answer| Answer { question: question.clone(), ..answer })
-}
-
-fn any(name: &Name) -> Question {
-    Question::new(name.clone(), RecordType::ANY)
+    None
 }
 
 fn positive(question: &Question, found: CachedRrset) -> Answer {
@@ -142,11 +130,9 @@ fn below_nxdomain(cache: &Cache, question: &Question, config: &Config, now: Now)
         .skip(1)
         .take_while(|ancestor| !ancestor.is_root() && ancestor.label_count() >= configured)
         .find_map(|ancestor| {
-            let answer = cache.answer(&any(&ancestor), now)?.value;
-            let proven = answer.status == SecurityStatus::Secure
-                && answer.rcode == Rcode::NXDOMAIN
-                && answer.answer.is_empty();
-            proven.then(|| Answer { question: question.clone(), ..answer })
+            let answer = cache.denial(&ancestor, now)?.value;
+            (answer.status == SecurityStatus::Secure)
+                .then(|| Answer { question: question.clone(), ..answer })
         })
 }
 
@@ -201,9 +187,4 @@ pub(super) fn store_final(cache: &Cache, answer: &Answer, now: Now) {
         return;
     }
     cache.store_answer(answer, now);
-    let nothing_there = answer.rcode == Rcode::NXDOMAIN && answer.answer.is_empty();
-    if nothing_there && answer.question.rtype != RecordType::ANY {
-        let everything = any(&answer.question.name);
-        cache.store_answer(&Answer { question: everything, ..answer.clone() }, now);
-    }
 }
