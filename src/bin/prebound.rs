@@ -1,3 +1,5 @@
 //! The `prebound` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    prebound::daemon::main()
+}

@@ -1,1 +1,290 @@
 //! The resolver process: startup, signals, reload, stop.
+//!
+//! Order of startup: what was passed, the configuration, the cache, the workers; then, when every
+//! worker serves its sockets, `READY=1`. Whatever is missing before that ends the process with a
+//! sentence and an exit code of sysexits(3). Queries that arrive meanwhile wait in the sockets.
+
+mod args;
+mod compare;
+mod deal;
+mod reload;
+mod worker;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use clap::Parser;
+use nix::errno::Errno;
+use rand::SeedableRng;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use crate::cache::Cache;
+use crate::clock::Rng;
+use crate::config::{self, Loaded};
+use crate::frontend::Shared;
+use crate::logging;
+use crate::metrics::Metrics;
+use crate::policy::Policy;
+use crate::systemd::claim::{Claimed, Ports};
+use crate::systemd::notify::Notifier;
+use crate::systemd::{descriptors, exit};
+
+use args::Args;
+use worker::{Running, WayOut};
+
+/// How often the line of `systemctl status` is renewed.
+const STATUS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The `prebound` program.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return exit::command_line(&error),
+    };
+    match start(&args) {
+        Ok(daemon) => daemon.run(),
+        Err(code) => ExitCode::from(code),
+    }
+}
+
+/// A daemon whose workers serve.
+struct Daemon {
+    shared: Arc<Shared>,
+    workers: Vec<Running>,
+    stop: watch::Sender<bool>,
+    notifier: Notifier,
+    args_config: Option<std::path::PathBuf>,
+    extra_verbosity: u8,
+}
+
+/// Says what went wrong at the start, to the operator and to the service manager.
+fn refuse(notifier: &Notifier, code: u8, text: &str) -> u8 {
+    logging::say("prebound", text);
+    notifier.failed(Errno::EINVAL, text.lines().next().unwrap_or_default());
+    code
+}
+
+fn start(args: &Args) -> Result<Daemon, u8> {
+    let notifier = Notifier::from_env().map_err(|error| {
+        logging::say("prebound", error);
+        exit::OSERR
+    })?;
+    let refused = |code, text: String| refuse(&notifier, code, &text);
+    // Descriptors first: until they are claimed they are not close-on-exec.
+    let passed = descriptors::passed();
+    let Loaded { config, notices, path, .. } = config::load(args.config.as_deref())
+        .map_err(|errors| refused(exit::FAILURE, errors.to_string()))?;
+    let ports = Ports { tls: config.tls_port, https: config.https_port };
+    let claimed = passed
+        .and_then(|passed| Claimed::sort(passed, &ports))
+        .and_then(Claimed::complete)
+        .map_err(|error| refused(error.exit_code(), error.to_string()))?;
+    if let Some(listener) = claimed.tls.first().or(claimed.https.first()) {
+        let text = format!(
+            "{} at {}: DNS over TLS and over HTTPS are not served by this version; \
+             pass no socket for them",
+            listener.label, listener.local
+        );
+        return Err(refused(exit::NOFDS, text));
+    }
+    // Fails only when called twice.
+    let _ = logging::init("prebound", config.verbosity.saturating_add(args.verbose));
+    reload::announce(&notices);
+    for mismatch in compare::mismatches(&config, &claimed) {
+        warn!("{mismatch}");
+    }
+    let from = path.map_or_else(|| "built-in defaults".into(), |path| path.display().to_string());
+    info!(configuration = from, "starting");
+
+    let count = deal::workers(config.num_threads, &claimed.udp);
+    let shared = Arc::new(Shared {
+        policy: ArcSwap::from_pointee(Policy::new(&config, &reload::host_name())),
+        cache: Arc::new(Cache::new(&config, &mut Rng::from_rng(&mut rand::rng()))),
+        metrics: Metrics::new(count),
+        config: Arc::new(ArcSwap::from_pointee(config)),
+    });
+    let (stop, stopped) = watch::channel(false);
+    let workers = start_workers(count, claimed, &shared, &stopped)
+        .map_err(|error| refused(exit::OSERR, format!("cannot start workers: {error}")))?;
+    Ok(Daemon {
+        shared,
+        workers,
+        stop,
+        notifier,
+        args_config: args.config.clone(),
+        extra_verbosity: args.verbose,
+    })
+}
+
+fn start_workers(
+    count: usize,
+    claimed: Claimed,
+    shared: &Arc<Shared>,
+    stopped: &watch::Receiver<bool>,
+) -> io::Result<Vec<Running>> {
+    let ways_out = ways_out(count, claimed.rendezvous, claimed.channels)?;
+    let hands = deal::deal(claimed.udp, claimed.tcp, count)?;
+    let (started, starts) = mpsc::channel();
+    let mut workers = Vec::with_capacity(count);
+    for (index, (hand, way_out)) in hands.into_iter().zip(ways_out).enumerate() {
+        let (shared, stopped) = (Arc::clone(shared), stopped.clone());
+        workers.push(worker::start(index, shared, hand, way_out, stopped, started.clone())?);
+    }
+    drop(started);
+    for started in starts {
+        started?;
+    }
+    Ok(workers)
+}
+
+/// Each worker's own way to the broker.
+fn ways_out(
+    count: usize,
+    rendezvous: Option<OwnedFd>,
+    channels: Vec<OwnedFd>,
+) -> io::Result<Vec<WayOut>> {
+    if let Some(socket) = rendezvous {
+        return (0..count).map(|_| Ok(WayOut::Rendezvous(socket.try_clone()?))).collect();
+    }
+    if channels.len() < count {
+        return Err(io::Error::other("fewer channels to the broker than workers"));
+    }
+    Ok(channels.into_iter().map(WayOut::Channel).collect())
+}
+
+impl Daemon {
+    /// Serves until a signal says to stop.
+    fn run(self) -> ExitCode {
+        let runtime = match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                error!(%error, "no event loop");
+                return ExitCode::from(exit::OSERR);
+            }
+        };
+        let code = match runtime.block_on(self.supervise()) {
+            Ok(()) => exit::OK,
+            Err(error) => {
+                error!(%error, "signals cannot be received");
+                exit::OSERR
+            }
+        };
+        self.notifier.stopping();
+        info!("stopping");
+        // Workers that are gone already do not hear it.
+        let _ = self.stop.send(true);
+        for worker in self.workers {
+            if worker.thread.join().is_err() {
+                error!("a worker had panicked");
+            }
+        }
+        ExitCode::from(code)
+    }
+
+    async fn supervise(&self) -> io::Result<()> {
+        let mut signals = Signals::new()?;
+        self.notifier.ready(&self.status());
+        info!(workers = self.workers.len(), "serving");
+        let mut status = tokio::time::interval(STATUS_INTERVAL);
+        let mut watchdog = Watchdog::new(&self.notifier, &self.workers);
+        loop {
+            tokio::select! {
+                biased;
+                () = signals.stop.recv() => return Ok(()),
+                _ = signals.reload.recv() => {
+                    self.notifier.reloading();
+                    let path = self.args_config.as_deref();
+                    reload::reload(&self.shared, path, self.extra_verbosity);
+                    self.notifier.ready(&self.status());
+                }
+                _ = signals.reopen.recv() => info!("there is no log file to reopen"),
+                () = watchdog.due() => watchdog.feed(&self.notifier, &self.workers),
+                _ = status.tick() => self.notifier.status(&self.status()),
+            }
+        }
+    }
+
+    /// One useful line.
+    fn status(&self) -> String {
+        let total = Metrics::sum(&self.shared.metrics.totals());
+        let queries = total.get(crate::metrics::Stat::Queries);
+        let hits = total.get(crate::metrics::Stat::CacheHits);
+        let rate = (hits * 100).checked_div(queries).unwrap_or(0);
+        format!("{queries} queries, {rate}% from the cache")
+    }
+}
+
+/// The signals we act on.
+struct Signals {
+    reload: Signal,
+    reopen: Signal,
+    stop: Stop,
+}
+
+/// Those that say to stop.
+struct Stop([Signal; 3]);
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            reload: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
+            stop: Stop([
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::quit())?,
+            ]),
+        })
+    }
+}
+
+impl Stop {
+    async fn recv(&mut self) {
+        let [terminate, interrupt, quit] = &mut self.0;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = quit.recv() => {}
+        }
+    }
+}
+
+/// Pings the service manager as long as every worker makes progress.
+struct Watchdog {
+    timer: Option<tokio::time::Interval>,
+    seen: Vec<u64>,
+}
+
+impl Watchdog {
+    fn new(notifier: &Notifier, workers: &[Running]) -> Self {
+        let timer = notifier.watchdog_interval().map(tokio::time::interval);
+        Self { timer, seen: vec![u64::MAX; workers.len()] }
+    }
+
+    async fn due(&mut self) {
+        match &mut self.timer {
+            Some(timer) => {
+                timer.tick().await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    fn feed(&mut self, notifier: &Notifier, workers: &[Running]) {
+        let beats: Vec<u64> =
+            workers.iter().map(|worker| worker.heartbeat.load(Ordering::Relaxed)).collect();
+        match self.seen.iter().zip(&beats).position(|(seen, beat)| seen == beat) {
+            Some(worker) => error!(worker, "worker makes no progress, watchdog not fed"),
+            None => notifier.watchdog(),
+        }
+        self.seen = beats;
+    }
+}

@@ -1,0 +1,107 @@
+//! Reload: a new configuration, all of it or nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tracing::{error, info, warn};
+
+use crate::config::{self, Config, Loaded, Notice};
+use crate::frontend::Shared;
+use crate::logging;
+use crate::policy::Policy;
+
+/// Reads the configuration again and puts it into force; one that has a mistake changes nothing.
+///
+/// What was learned is kept, unless the new configuration would have taught something else.
+pub(super) fn reload(shared: &Shared, path: Option<&Path>, extra_verbosity: u8) -> bool {
+    let Loaded { config, notices, .. } = match config::load(path) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            error!("reload: the running configuration stays in force\n{errors}");
+            return false;
+        }
+    };
+    let old = shared.config.load_full();
+    for option in needs_restart(&old, &config) {
+        warn!(option, "a change of this option needs a restart");
+    }
+    announce(&notices);
+    logging::set_verbosity(config.verbosity.saturating_add(extra_verbosity));
+    let forget = teaches_otherwise(&old, &config);
+    shared.policy.store(Arc::new(Policy::new(&config, &host_name())));
+    shared.cache.reconfigure(&config);
+    shared.config.store(Arc::new(config));
+    if forget {
+        // After the swap, so that nothing learned by the old rules comes in behind.
+        shared.cache.clear();
+    }
+    info!(cache = if forget { "emptied" } else { "kept" }, "reloaded");
+    true
+}
+
+/// Says once what was accepted without effect.
+pub(super) fn announce(notices: &[Notice]) {
+    match notices {
+        [] => {}
+        [one] => warn!("{one}"),
+        [first, rest @ ..] => {
+            warn!("{first} (and {} more without effect, shown with -v)", rest.len());
+            for notice in rest {
+                tracing::debug!("{notice}");
+            }
+        }
+    }
+}
+
+/// Options whose new value cannot take effect in a running process.
+fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let mut options = Vec::new();
+    let mut differs = |option, differs: bool| {
+        if differs {
+            options.push(option);
+        }
+    };
+    differs("num-threads", old.num_threads != new.num_threads);
+    differs("interface", old.interfaces != new.interfaces);
+    differs("msg-cache-size", old.msg_cache_size != new.msg_cache_size);
+    differs("rrset-cache-size", old.rrset_cache_size != new.rrset_cache_size);
+    differs("key-cache-size", old.key_cache_size != new.key_cache_size);
+    differs("infra-cache-numhosts", old.infra_cache_numhosts != new.infra_cache_numhosts);
+    options
+}
+
+/// Whether the new configuration changes where answers come from or which are believed.
+fn teaches_otherwise(old: &Config, new: &Config) -> bool {
+    old.trust_anchors != new.trust_anchors
+        || old.domain_insecure != new.domain_insecure
+        || old.forward_zones != new.forward_zones
+        || old.stub_zones != new.stub_zones
+        || old.root_hints != new.root_hints
+        || old.module_config != new.module_config
+        || old.val_override_date != new.val_override_date
+        || old.private_address != new.private_address
+}
+
+/// What the kernel calls this machine, for `hostname.bind`.
+pub(super) fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_is_forgotten_only_when_the_truth_may_differ() {
+        let old = Config::default();
+        let mut new = Config { verbosity: 4, minimal_responses: false, ..Config::default() };
+        assert!(!teaches_otherwise(&old, &new));
+        assert!(needs_restart(&old, &new).is_empty());
+        new.domain_insecure.push("example.".parse().unwrap());
+        new.num_threads += 1;
+        assert!(teaches_otherwise(&old, &new));
+        assert_eq!(needs_restart(&old, &new), ["num-threads"]);
+    }
+}
