@@ -1,5 +1,9 @@
 //! Whole validations against a signed world.
 
+mod aliases;
 mod chain;
+mod denial;
 mod keys;
+mod nsec3;
+mod order;
 mod signatures;
