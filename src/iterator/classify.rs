@@ -1,7 +1,7 @@
 //! What kind of response a scrubbed message is (RFC 1034 §5.3.3, RFC 2308 §2).
 
 use super::scrub::{ChainEnd, Scrubbed};
-use crate::wire::{Header, Name, Question, Rcode, RecordType};
+use crate::wire::{Header, Name, Question, Rcode, RecordType, Rrset};
 
 /// What a response means for the iteration.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -123,8 +123,11 @@ fn without_answer(
     if recursion_lame {
         return Class::RecursionLame;
     }
-    // Type 3: nothing at all. Credible from a server that claims authority, or a forwarder.
-    if header.aa() || context.recursion { Class::NoData } else { Class::Lame }
+    // Type 3: nothing at all. Credible from a server that claims authority, or a forwarder, or
+    // with a proof.
+    let proof = |rrset: &Rrset| matches!(rrset.rtype, RecordType::NSEC | RecordType::NSEC3);
+    let credible = header.aa() || context.recursion || scrubbed.authority.iter().any(proof);
+    if credible { Class::NoData } else { Class::Lame }
 }
 
 #[cfg(test)]
@@ -164,6 +167,7 @@ mod tests {
             ("nodata, NS of the zone only",       "AA; au example. NS ns.example.",              NoData),
             ("nodata, another type came",         "AA; an www.example. TXT hello",               NoData),
             ("nodata, another name came",         "AA; an x.example. A 192.0.2.1",               NoData),
+            ("nodata, only a proof",              "au www.example. NSEC+ x.example.",            NoData),
             ("type 3 without authority",          "",                                            Lame),
             ("nxdomain, type 2",                  "AA; NXDOMAIN; au example. SOA",               NxDomain),
             ("nxdomain, type 3",                  "AA; NXDOMAIN",                                NxDomain),

@@ -229,7 +229,9 @@ impl Iteration {
         match chosen {
             Some(at) => self.ask(at, view, now, rng),
             None if cut.is_waiting() => self.phase = Phase::Waiting,
-            None if cut.use_unverified(view.config) => self.proceed(view, now, rng),
+            None if cut.use_unverified(view.config) || cut.use_parent_side(view, now) => {
+                self.proceed(view, now, rng);
+            }
             None => self.exhausted(view, now, rng),
         }
     }

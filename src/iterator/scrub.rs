@@ -77,7 +77,7 @@ pub(super) fn scrub(message: &Message, question: &Question, bailiwick: Bailiwick
         name: question.name.clone(),
     };
     let end = chain.follow(question.rtype);
-    let Chain { answer, name: target, .. } = chain;
+    let Chain { mut answer, name: target, .. } = chain;
     let kept = message.authority.iter().filter(|record| {
         record.class == question.class
             && is_authority_type(record)
@@ -87,11 +87,31 @@ pub(super) fn scrub(message: &Message, question: &Question, bailiwick: Bailiwick
     let mut authority = group(kept, bailiwick.config.iter_scrub_rrsig);
     // Signatures whose RRset is not here prove nothing.
     authority.retain(|rrset| !rrset.rdata.is_empty());
+    for rrset in answer.iter_mut().chain(&mut authority) {
+        find_signatures(rrset, message, bailiwick.config.iter_scrub_rrsig);
+    }
     let upward = message
         .authority
         .iter()
         .any(|record| record.rtype == RecordType::NS && bailiwick.zone.is_below(&record.owner));
     Scrubbed { answer, authority, target, end, upward }
+}
+
+/// Adds signatures that stand in another section than their RRset, when there are none beside it.
+/// Verifying them does not depend on where they stood.
+fn find_signatures(rrset: &mut Rrset, message: &Message, max: usize) {
+    if !rrset.signatures.is_empty() {
+        return;
+    }
+    let max = if max == 0 { usize::MAX } else { max };
+    let everywhere = message.answer.iter().chain(&message.authority).chain(&message.additional);
+    let signatures = everywhere.filter(|record| {
+        record.rtype == RecordType::RRSIG
+            && record.owner == rrset.owner
+            && record.class == rrset.class
+            && record.rdata.covered_type() == Some(rrset.rtype)
+    });
+    rrset.signatures.extend(signatures.take(max).map(|record| record.rdata.clone()));
 }
 
 /// Types that belong into the authority section of referrals and denials.

@@ -16,6 +16,9 @@ use crate::config::Config;
 use crate::status::Reason;
 use crate::wire::{Name, Question, Rcode, RecordType};
 
+/// Aliases followed for the name of a server.
+const MAX_HOST_ALIASES: u8 = 2;
+
 /// Why a server gave nothing we can use.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Fault {
@@ -91,6 +94,11 @@ enum Lookup {
 #[derive(Clone, Debug)]
 struct Host {
     name: Name,
+    /// The name that is looked up: its own, or the target of its alias. NS names should not be
+    /// aliases (RFC 2181 §10.3), and some are.
+    asked: Name,
+    /// Aliases followed.
+    aliases: u8,
     port: u16,
     v4: Lookup,
     v6: Lookup,
@@ -136,6 +144,8 @@ pub(super) struct Cut {
     fruitless: u8,
     /// No more lookups: too many failed, or the budget does not cover them.
     lookups_over: bool,
+    /// Whether the glue of the servers' own zones was taken.
+    parent_side_used: bool,
     /// Glue that has to be verified first; used when that fails (`harden-unverified-glue`).
     unverified: Vec<SocketAddr>,
 }
@@ -147,6 +157,8 @@ impl Cut {
         let family = |on: bool| if on { Lookup::Open } else { Lookup::Done };
         let hosts = point.servers.iter().map(|name| Host {
             name: name.clone(),
+            asked: name.clone(),
+            aliases: 0,
             port: delegation::host_port(&point, name, config),
             v4: family(config.do_ip4),
             v6: family(config.do_ip6),
@@ -160,6 +172,7 @@ impl Cut {
             looked_up: 0,
             fruitless: 0,
             lookups_over: false,
+            parent_side_used: false,
             unverified: Vec::new(),
             point,
         };
@@ -230,7 +243,7 @@ impl Cut {
                 if *host.lookup(rtype) != Lookup::Open {
                     continue;
                 }
-                let question = Question::new(host.name.clone(), rtype);
+                let question = Question::new(host.asked.clone(), rtype);
                 if let Some(found) = view.cache.rrset(&question.name, rtype, now) {
                     let mut answer = Answer::empty(question, Rcode::NOERROR);
                     answer.answer.push(found.rrset);
@@ -254,10 +267,16 @@ impl Cut {
             .flat_map(|rrset| rrset.rdata.iter().filter_map(|rdata| rdata.as_ip()))
             .collect();
         ips.truncate(ADDRESSES_PER_NAME.default.into());
-        let Some(host) = self.hosts.iter_mut().find(|host| host.name == answer.question.name)
+        let Some(host) = self.hosts.iter_mut().find(|host| host.asked == answer.question.name)
         else {
             return;
         };
+        if ips.is_empty() && owner != host.asked && host.aliases < MAX_HOST_ALIASES {
+            host.asked = owner;
+            host.aliases += 1;
+            *host.lookup(rtype) = Lookup::Open;
+            return;
+        }
         *host.lookup(rtype) = Lookup::Done;
         host.found |= !ips.is_empty();
         if answer.rcode == Rcode::NXDOMAIN {
@@ -281,7 +300,7 @@ impl Cut {
         let mut answer = answer.clone();
         answer.question = question.clone();
         self.learn(&answer, view.config);
-        let host = self.hosts.iter().find(|host| host.name == question.name);
+        let host = self.hosts.iter().find(|host| host.asked == question.name);
         let fruitless = host.is_some_and(|host| {
             !host.found && !host.has(Lookup::Pending) && !host.has(Lookup::Open)
         });
@@ -332,7 +351,7 @@ impl Cut {
             }
             let rtype = host.next_family(view.config);
             *host.lookup(rtype) = Lookup::Pending;
-            needs.push(Question::new(host.name.clone(), rtype));
+            needs.push(Question::new(host.asked.clone(), rtype));
         }
         needs
     }
@@ -351,9 +370,9 @@ impl Cut {
     /// and does not need the servers it would lead to.
     fn can_look_up(&self, at: usize, question: &Question) -> bool {
         let Some(host) = self.hosts.get(at) else { return false };
-        let own_question = host.name == question.name
+        let own_question = host.asked == question.name
             && matches!(question.rtype, RecordType::A | RecordType::AAAA);
-        let inside = host.name.is_at_or_below(&self.point.zone)
+        let inside = host.asked.is_at_or_below(&self.point.zone)
             && self.point.source == DelegationSource::Referral;
         host.has(Lookup::Open) && !host.has(Lookup::Pending) && !own_question && !inside
     }
@@ -364,6 +383,24 @@ impl Cut {
         let before = self.targets.len();
         for server in glue {
             self.add(server, config);
+        }
+        self.targets.len() > before
+    }
+
+    /// Addresses that the parents of the servers' own zones gave as glue, as a last resort: the
+    /// zones themselves may say something else, and be wrong. False when there are none.
+    pub(super) fn use_parent_side(&mut self, view: &View<'_>, now: Now) -> bool {
+        if self.is_configured() || std::mem::replace(&mut self.parent_side_used, true) {
+            return false;
+        }
+        let before = self.targets.len();
+        for at in 0..self.hosts.len() {
+            let Some(host) = self.hosts.get(at) else { continue };
+            let (name, port) = (host.name.clone(), host.port);
+            let Some(point) = view.cache.delegation(&name, now) else { continue };
+            for (_, ip) in point.glue.iter().filter(|(owner, _)| *owner == name) {
+                self.add(SocketAddr::new(*ip, port), view.config);
+            }
         }
         self.targets.len() > before
     }
