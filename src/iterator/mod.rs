@@ -92,6 +92,8 @@ pub struct Iteration {
     spare: Option<(Spare, Response)>,
     /// Exchanges that failed for want of a socket.
     no_socket: u8,
+    /// Whether the zone above was asked for missing glue.
+    went_up: bool,
 }
 
 /// Where an iteration stands.
@@ -141,6 +143,7 @@ impl Iteration {
             answered_by: None,
             spare: None,
             no_socket: 0,
+            went_up: false,
         }
     }
 
@@ -201,6 +204,8 @@ impl Iteration {
         }
         self.spare = None;
         let mut cut = Cut::new(point, view, now);
+        let primes = delegation::priming_question(&cut.point, view.config);
+        cut.priming = primes.as_ref() == Some(&self.question);
         // Servers the operator named are looked up at once, the others when they are needed.
         if cut.is_configured() {
             let needs = cut.look_up(&self.question, self.depth, view, rng);
@@ -220,13 +225,16 @@ impl Iteration {
             return self.exhausted(view, now, rng);
         }
         let chosen = select::select(cut, &self.blamed, view, now, rng);
+        let target = chosen.and_then(|at| cut.targets.get(at));
+        let blamed = target.is_some_and(|target| self.blamed.contains(&target.server));
         // Lookups begin when there is nobody left who was not asked before, and go on beside.
-        let fresh = chosen.and_then(|at| cut.targets.get(at)).is_some_and(|t| t.tries == 0);
-        if !fresh {
+        if blamed || target.is_none_or(|target| target.tries > 0) {
             let needs = cut.look_up(&self.question, self.depth, view, rng);
             self.actions.extend(needs.into_iter().map(Action::Need));
         }
         match chosen {
+            // Whoever gave bogus data is asked again when there really is nobody else.
+            Some(_) if blamed && cut.is_waiting() => self.phase = Phase::Waiting,
             Some(at) => self.ask(at, view, now, rng),
             None if cut.is_waiting() => self.phase = Phase::Waiting,
             None if cut.use_unverified(view.config) || cut.use_parent_side(view, now) => {
@@ -239,6 +247,10 @@ impl Iteration {
     /// Nobody at this cut is of use.
     fn exhausted(&mut self, view: &mut View<'_>, now: Now, rng: &mut Rng) {
         let Some(cut) = &self.cut else { return };
+        if let Some(above) = self.zone_above_missing_glue(view, now) {
+            self.went_up = true;
+            return self.enter(above, view, now, rng);
+        }
         if let Some(skip) = Skipped::from_point(&cut.point, view.config) {
             // Each clause is skipped once, so this ends.
             self.skipped.push(skip);
@@ -250,6 +262,16 @@ impl Iteration {
         }
         let reason = cut.reason();
         self.fail(reason);
+    }
+
+    /// The zone above the cut of now, when the question is for the address of a server of that cut
+    /// whose glue is missing: only the parent can know it. Once.
+    fn zone_above_missing_glue(&self, view: &View<'_>, now: Now) -> Option<DelegationPoint> {
+        let cut = self.cut.as_ref().filter(|cut| {
+            !self.went_up && cut.targets.is_empty() && cut.lacks_glue_of(&self.question)
+        })?;
+        let parent = Question { name: cut.zone().parent()?, ..self.question.clone() };
+        Some(delegation::closest(&parent, &self.skipped, view, now))
     }
 
     /// The time for this question is over; what is known has to do.

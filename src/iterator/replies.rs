@@ -171,7 +171,7 @@ impl Iteration {
     /// are asked, not the hints (RFC 9609 §3.3).
     fn store_primed(&self, reply: &Reply, view: &View<'_>, now: Now) {
         let Some(cut) = &self.cut else { return };
-        if delegation::priming_question(&cut.point, view.config).as_ref() != Some(&self.question) {
+        if !cut.priming {
             return;
         }
         let response = self.response(Class::Answer, reply, view.config);

@@ -21,7 +21,8 @@ const LAME: u64 = 800_000;
 /// Servers of bogus data come last.
 const BLAMED: u64 = 1_600_000;
 
-/// Queries sent to a server of a configured zone that has a way around it (`forward-first`).
+/// Queries sent to a server that has a way around it: of a zone with `forward-first`, or of the
+/// root while it is primed.
 const TRIES_WITH_WAY_AROUND: u32 = 2;
 
 /// A candidate with its merit: milliseconds, less is better.
@@ -75,8 +76,10 @@ fn choose(mut candidates: Vec<Candidate>, config: &Config, rng: &mut Rng) -> Opt
 fn may_ask_again(target: &Target, cut: &Cut, config: &Config) -> bool {
     let tries = u32::from(target.tries);
     // Where there is a way around these servers, do not use up the client's time on them.
-    let around = delegation::clause(&cut.point, config).is_some_and(|zone| zone.first);
-    let most = if around { TRIES_WITH_WAY_AROUND } else { config.outbound_msg_retry.max(1) };
+    let first = delegation::clause(&cut.point, config).is_some_and(|zone| zone.first);
+    let around = first || cut.priming;
+    let usual = config.outbound_msg_retry.max(1);
+    let most = if around { usual.min(TRIES_WITH_WAY_AROUND) } else { usual };
     let most = if target.probe { 1 } else { most };
     if target.excluded || tries >= most {
         return false;

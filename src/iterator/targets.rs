@@ -16,6 +16,9 @@ use crate::config::Config;
 use crate::status::Reason;
 use crate::wire::{Name, Question, Rcode, RecordType};
 
+/// Queries sent to prime: hints do when nobody answers (RFC 9609 §3).
+const PRIMING_QUERIES: u32 = 3;
+
 /// Aliases followed for the name of a server.
 const MAX_HOST_ALIASES: u8 = 2;
 
@@ -135,6 +138,8 @@ pub(super) struct Cut {
     pub(super) point: DelegationPoint,
     /// Addresses known so far.
     pub(super) targets: Vec<Target>,
+    /// Whether the question is for the zone's own NS RRset, to be used instead of the hints.
+    pub(super) priming: bool,
     /// Queries sent for the question of now.
     pub(super) sent: u8,
     hosts: Vec<Host>,
@@ -168,6 +173,7 @@ impl Cut {
         let mut cut = Self {
             hosts: hosts.collect(),
             targets: Vec::new(),
+            priming: false,
             sent: 0,
             looked_up: 0,
             fruitless: 0,
@@ -203,7 +209,9 @@ impl Cut {
 
     /// Whether enough queries were sent for one question.
     pub(super) fn is_spent(&self, config: &Config) -> bool {
-        u32::from(self.sent) >= u32::from(QUERIES_PER_CUT.default).min(config.max_sent_count.max(1))
+        // Resolution goes on with the hints as they are, so it must not wait for long.
+        let most = if self.priming { PRIMING_QUERIES } else { QUERIES_PER_CUT.default.into() };
+        u32::from(self.sent) >= most.min(config.max_sent_count.max(1))
     }
 
     /// The target with that address.
@@ -315,6 +323,16 @@ impl Cut {
         self.hosts.iter().any(|host| host.has(Lookup::Pending))
     }
 
+    /// Whether `question` is for the address of a server of this cut that is inside its zone, so
+    /// that nobody in the zone can be asked for it.
+    pub(super) fn lacks_glue_of(&self, question: &Question) -> bool {
+        let address = matches!(question.rtype, RecordType::A | RecordType::AAAA);
+        address
+            && self.point.source == DelegationSource::Referral
+            && question.name.is_at_or_below(&self.point.zone)
+            && self.hosts.iter().any(|host| host.asked == question.name)
+    }
+
     /// Begins lookups of names without address, as many as may run at once; the questions. One
     /// family of a name at a time: the second is asked for when the first is of no use.
     pub(super) fn look_up(
@@ -325,6 +343,10 @@ impl Cut {
         rng: &mut Rng,
     ) -> Vec<Question> {
         let mut needs = Vec::new();
+        if self.targets.is_empty() && self.lacks_glue_of(question) {
+            // The other servers of the zone are in the same position.
+            return needs;
+        }
         let mut order: Vec<usize> = (0..self.hosts.len()).collect();
         order.shuffle(rng);
         // Names with an address in the other family last.
@@ -366,14 +388,19 @@ impl Cut {
             && running + usize::from(self.fruitless) <= NS_NAMES_FAILED.default.into()
     }
 
-    /// Whether looking up the name of a host can help: it is not known, not itself the question,
-    /// and does not need the servers it would lead to.
+    /// Whether looking up the name of a host can help: it is not known and not itself the question.
+    /// A name inside the zone can only come from the zone above, and only matters when there is
+    /// nobody else.
     fn can_look_up(&self, at: usize, question: &Question) -> bool {
         let Some(host) = self.hosts.get(at) else { return false };
         let own_question = host.asked == question.name
             && matches!(question.rtype, RecordType::A | RecordType::AAAA);
         let inside = host.asked.is_at_or_below(&self.point.zone)
-            && self.point.source == DelegationSource::Referral;
+            && match self.point.source {
+                DelegationSource::Referral => !self.targets.is_empty(),
+                DelegationSource::Hints | DelegationSource::Priming => true,
+                DelegationSource::Stub | DelegationSource::Forward { .. } => false,
+            };
         host.has(Lookup::Open) && !host.has(Lookup::Pending) && !own_question && !inside
     }
 

@@ -248,6 +248,63 @@ fn after_bogus_data_another_server_is_asked_and_the_same_one_only_when_alone() {
 }
 
 #[test]
+fn after_bogus_data_servers_without_address_are_looked_up_first() {
+    let mut world = World::new(&[
+        (
+            "10.0.1.1",
+            "*example.com. *",
+            "au example.com. NS ns.example.com.; au example.com. NS ns.other.net.; \
+             ad ns.example.com. A 10.0.2.1",
+        ),
+        ("10.0.1.2", "ns.other.net. A", "AA; an ns.other.net. A 10.0.2.2"),
+        ("10.0.2.1", "*. *", GOOD),
+        ("10.0.2.2", "*. *", GOOD),
+    ]);
+    let mut iteration = Iteration::new(question("www.example.com. A"), 0);
+    world.feed(&mut iteration, Event::Start);
+    world.drive(&mut iteration, 0);
+    world.feed(&mut iteration, Event::Retry);
+    let Outcome::Response(second) = world.drive(&mut iteration, 0) else { panic!("no response") };
+    assert_eq!(second.server, "10.0.2.2:53".parse().unwrap());
+}
+
+#[test]
+fn missing_glue_is_asked_for_at_the_parent() {
+    let referral = "au example.com. NS ns.example.com.";
+    for (case, reply, expected) in [
+        ("an address", "AA; an ns.example.com. A 10.0.2.1", ANSWER),
+        ("an alias", "AA; an ns.example.com. CNAME x.com.", ANSWER),
+        ("the same referral again", referral, "NoServerAddress"),
+    ] {
+        let mut world = World::new(&[
+            ("10.0.1.1", "ns.example.com. A", reply),
+            ("10.0.1.1", "x.com. A", "AA; an x.com. A 10.0.2.1"),
+            ("10.0.1.1", "*example.com. *", referral),
+            ("10.0.2.1", "www.example.com. A", GOOD),
+        ]);
+        assert_eq!(world.answer("www.example.com. A"), expected, "{case}");
+        assert!(world.count("10.0.1.1") <= 4, "{case}: {:?}", world.asked);
+    }
+}
+
+#[test]
+fn glue_of_the_parent_is_the_last_resort() {
+    // The zone of the server says that its address is another one, where nobody answers.
+    let mut world = World::new(&[
+        ("10.0.1.1", "*example.com. *", "au example.com. NS ns.other.net."),
+        (
+            "10.0.1.2",
+            "*other.net. *",
+            "au other.net. NS ns.other.net.; ad ns.other.net. A 10.0.2.1",
+        ),
+        ("10.0.2.1", "ns.other.net. A", "AA; an ns.other.net. A 10.0.2.9"),
+        ("10.0.2.9", "*. *", "REFUSED"),
+        ("10.0.2.1", "www.example.com. A", GOOD),
+    ]);
+    assert_eq!(world.answer("www.example.com. A"), ANSWER);
+}
+
+#[test]
 fn servers_that_do_not_keep_letter_case_are_asked_over_tcp_or_in_plain_case() {
     let caps = Config { use_caps_for_id: true, ..plain() };
     let rule = |behavior: &str| format!("{GOOD}; lower-case; {behavior}");

@@ -84,6 +84,14 @@ fn priming_asks_once_and_its_failure_leaves_the_hints_rfc_9609() {
 }
 
 #[test]
+fn silent_priming_does_not_hold_up_the_question() {
+    let mut world = World::new(&[WWW, ("10.0.0.1", ". NS", "silent")]);
+    let began = world.now.mono;
+    assert_eq!(world.answer("www.example.com. A"), "NOERROR www.example.com. A 192.0.2.1");
+    assert!(world.now.mono.since(began) < Duration::from_millis(1_500));
+}
+
+#[test]
 fn root_servers_without_address_keep_that_of_the_hints() {
     let mut world =
         World::new(&[WWW, ("10.0.0.1", ". NS", "AA; an . NS k.root.; an . NS x.root.")]);
