@@ -71,7 +71,7 @@ impl<'a> Entry<'a> {
     pub(super) fn read(value: &'a [u8]) -> Option<Self> {
         let mut reader = Reader(value);
         let status = SecurityStatus::from_u8(reader.u8()?)?;
-        let reason = Reason::from_u8(reader.u8()?);
+        let reason = Some(reader.u8()?).filter(|n| *n != 0).and_then(Reason::from_u8);
         let failures = reader.u8()?;
         let flags = reader.u8()?;
         let rcode = Rcode(reader.u16()?);
@@ -328,4 +328,128 @@ fn rotatable(rrset: &Rrset, signatures: bool, at: usize, end: usize) -> Option<R
     let even = rrset.rdata.iter().all(|rdata| rdata.len() == rdata_len);
     let fits = at + count * len + signed == end;
     (even && fits && (2..=255).contains(&count)).then_some(Rotation { at, len, count })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cache::testing::{a, answer, at, name, question, signed};
+    use crate::config::Config;
+    use crate::wire::{Class, Rdata};
+
+    fn entry(answer: &Answer) -> Vec<u8> {
+        let validity = Validity { stored: at(0).unix, expires: at(100).unix, failures: 3 };
+        encode(answer, validity, &Settings::new(&Config::default())).unwrap()
+    }
+
+    #[test]
+    fn one_message_serves_both_kinds_of_clients_when_nothing_is_signed() {
+        let unsigned =
+            answer("www.example. A", SecurityStatus::Insecure, vec![a("www.example.", 9)]);
+        let mut with_signature = unsigned.clone();
+        with_signature.answer = vec![signed(a("www.example.", 9))];
+        for (answer, variants) in [(unsigned, 1), (with_signature, 2)] {
+            let value = entry(&answer);
+            let entry = Entry::read(&value).unwrap();
+            let [full, plain] = [true, false].map(|dnssec_ok| entry.variant(dnssec_ok).wire);
+            assert_eq!(usize::from(full != plain) + 1, variants);
+            assert!(plain.len() <= 33 + 3 * 16, "owners are pointers: {}", plain.len());
+        }
+    }
+
+    #[test]
+    fn case_of_the_question_costs_no_octets() {
+        let lower = answer("www.example. A", SecurityStatus::Insecure, vec![a("www.example.", 9)]);
+        let mut mixed = lower.clone();
+        mixed.question = question("wWw.eXample. A");
+        assert_eq!(entry(&lower), entry(&mixed));
+    }
+
+    #[test]
+    fn a_damaged_entry_is_no_entry() {
+        let value = entry(&answer(
+            "www.example. A",
+            SecurityStatus::Secure,
+            vec![signed(a("www.example.", 9))],
+        ));
+        for len in 0..value.len() {
+            assert!(Entry::read(&value[..len]).is_none(), "{len} octets");
+        }
+    }
+
+    fn arb_rrset() -> impl Strategy<Value = Rrset> {
+        let label = prop::sample::select(vec!["", "a.", "B.", "c.d.", "e.a."]);
+        let rtype = prop::sample::select(vec![
+            (RecordType::A, vec![192, 0, 2, 1]),
+            (RecordType::AAAA, vec![7; 16]),
+            (RecordType::TXT, b"\x03abc".to_vec()),
+            (RecordType::MX, b"\x00\x0a\x02Mx\x07example\x00".to_vec()),
+            (RecordType::CNAME, b"\x01x\x01A\x07example\x00".to_vec()),
+            (RecordType::NSEC, b"\x01z\x07example\x00\x00\x01\x40".to_vec()),
+            (RecordType(65_280), vec![1, 2, 3]),
+        ]);
+        (label, rtype, 1u8..4, 0u8..3, 100u32..80_000).prop_map(
+            |(label, (rtype, rdata), records, signatures, ttl)| {
+                let owner = name(&format!("{label}Example."));
+                let vary = |i: u8| match rtype {
+                    RecordType::CNAME | RecordType::NSEC => rdata.clone(),
+                    RecordType::MX => [&[0, i], &rdata[2..]].concat(),
+                    _ => [&rdata[..rdata.len() - 1], &[i]].concat(),
+                };
+                let mut records: Vec<_> =
+                    (0..records).map(|i| Rdata::from_bytes(vary(i))).collect();
+                records.dedup();
+                let mut rrset =
+                    Rrset { class: Class::IN, ..Rrset::new(owner, rtype, ttl, records) };
+                for i in 0..signatures {
+                    let mut one = signed(rrset.clone()).signatures.remove(0).as_bytes().to_vec();
+                    one.push(i);
+                    rrset.signatures.push(Rdata::from_bytes(one));
+                }
+                rrset
+            },
+        )
+    }
+
+    fn arb_section() -> impl Strategy<Value = Vec<Rrset>> {
+        prop::collection::vec(arb_rrset(), 0..5).prop_map(|mut rrsets| {
+            let mut seen = Vec::new();
+            rrsets.retain(|rrset| {
+                let key = (rrset.owner.clone(), rrset.rtype);
+                let new = !seen.contains(&key);
+                seen.push(key);
+                new
+            });
+            rrsets
+        })
+    }
+
+    proptest! {
+        /// Whatever is stored comes back as it was, TTLs reduced by its age.
+        #[test]
+        fn a_stored_answer_round_trips(
+            sections in [arb_section(), arb_section(), arb_section()],
+            nxdomain in any::<bool>(),
+            age in 0u32..100,
+        ) {
+            let [answer, authority, additional] = sections;
+            let rcode = if nxdomain { Rcode::NXDOMAIN } else { Rcode::NOERROR };
+            let mut stored = Answer {
+                answer, authority, additional,
+                status: SecurityStatus::Secure,
+                reason: Some(Reason::Nsec3Iterations),
+                ..Answer::empty(question("a.eXample. A"), rcode)
+            };
+            let value = entry(&stored);
+            let entry = Entry::read(&value).unwrap();
+            prop_assert_eq!((entry.failures, entry.denies), (3, denies(&stored)));
+            prop_assert_eq!((entry.stored, entry.expires), (at(0).unix, at(100).unix));
+            let back = entry.decode(&stored.question, at(age.into())).unwrap();
+            let sections = [&mut stored.answer, &mut stored.authority, &mut stored.additional];
+            sections.into_iter().flatten().for_each(|rrset| rrset.ttl -= age);
+            prop_assert_eq!(back, stored);
+        }
+    }
 }

@@ -84,3 +84,89 @@ impl Cache {
         self.keys.retain(|_| false);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::testing::{a, answer, at, cache, name, ns, nxdomain, question};
+    use crate::cache::{Answer, DelegationPoint, DelegationSource, KeyEntry, Rank};
+    use crate::status::Reason;
+    use crate::wire::Rrset;
+
+    /// Two names with everything there is to know, one below the other.
+    fn full() -> Cache {
+        let cache = cache(|_| {});
+        for owner in ["a.example.", "b.a.example."] {
+            let text = |rtype: &str| format!("{owner} {rtype}");
+            let records = || vec![a(owner, 300)];
+            let failure = Answer::failure(question(&text("TXT")), Reason::NetworkError);
+            let record = Rrset { rtype: RecordType::MX, ..a(owner, 300) };
+            let mut bogus = answer(&text("MX"), SecurityStatus::Bogus, vec![record]);
+            bogus.reason = Some(Reason::BogusSignature);
+            let mut nodata = answer(&text("AAAA"), SecurityStatus::Secure, Vec::new());
+            nodata.authority = nxdomain("x. A", SecurityStatus::Secure).authority;
+            for stored in
+                [answer(&text("A"), SecurityStatus::Secure, records()), failure, bogus, nodata]
+            {
+                cache.store_answer(&stored, at(0));
+            }
+            for rrset in [a(owner, 300), ns(owner, 300, "ns.example.")] {
+                cache.store_rrset(&rrset, Rank::AnswerAa, SecurityStatus::Insecure, at(0));
+            }
+            cache.store_delegation(
+                &DelegationPoint {
+                    zone: name(owner),
+                    servers: vec![name("ns.example.")],
+                    glue: Vec::new(),
+                    addresses: Vec::new(),
+                    expires: at(300).unix,
+                    source: DelegationSource::Referral,
+                },
+                at(0),
+            );
+            let state = KeyState::Bogus(Reason::DnskeyMissing);
+            cache.store_keys(KeyEntry { zone: name(owner), state, expires: at(300).unix });
+        }
+        cache
+    }
+
+    fn entries(cache: &Cache) -> [usize; 4] {
+        let usage = cache.usage();
+        [usage.answers, usage.rrsets, usage.delegations, usage.keys].map(|usage| usage.entries)
+    }
+
+    #[test]
+    fn each_command_forgets_what_it_says_and_nothing_else() {
+        type Command = fn(&Cache) -> Flushed;
+        #[rustfmt::skip]
+        let cases: [(&str, Command, [usize; 4]); 7] = [
+            ("name",     |cache| cache.flush_name(&name("A.example.")),                   [4, 2, 1, 1]),
+            ("zone",     |cache| cache.flush_zone(&name("a.example.")),                   [0, 0, 0, 0]),
+            ("below",    |cache| cache.flush_zone(&name("b.a.example.")),                 [4, 2, 1, 1]),
+            ("other",    |cache| cache.flush_zone(&name("other.")),                       [8, 4, 2, 2]),
+            ("type",     |cache| cache.flush_type(&name("a.example."), RecordType::A),    [7, 3, 2, 2]),
+            ("bogus",    |cache| cache.flush_bogus(),                                     [6, 4, 2, 0]),
+            ("negative", |cache| cache.flush_negative(),                                  [4, 4, 2, 0]),
+        ];
+        for (case, command, left) in cases {
+            let cache = full();
+            assert_eq!(entries(&cache), [8, 4, 2, 2]);
+            let Flushed { answers, rrsets, delegations, keys } = command(&cache);
+            assert_eq!(entries(&cache), left, "{case}");
+            let removed = [8 - left[0], 4 - left[1], 2 - left[2], 2 - left[3]];
+            assert_eq!([answers, rrsets, delegations, keys], removed, "{case}");
+        }
+        let cache = full();
+        cache.clear();
+        assert_eq!(entries(&cache), [0; 4]);
+        assert!(cache.delegation(&name("b.a.example."), at(0)).is_none());
+    }
+
+    #[test]
+    fn a_denial_goes_with_every_type_of_its_name() {
+        let cache = cache(|_| {});
+        cache.store_answer(&nxdomain("x.example. A", SecurityStatus::Secure), at(0));
+        assert_eq!(cache.flush_type(&name("x.example."), RecordType::TXT).answers, 1);
+        assert_eq!(entries(&cache), [0; 4]);
+    }
+}

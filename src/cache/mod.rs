@@ -11,6 +11,8 @@
 //! | [servers](Cache::infra) | address and zone | `infra-cache-numhosts` |
 //! | [keys](Cache::keys) | zone | `key-cache-size` |
 //!
+//! Stores that are measured in octets take 16 kB at least, each.
+//!
 //! Delegations are a store of their own: no answer, whatever it contains, changes who is asked.
 //!
 //! Only class IN is remembered.

@@ -242,6 +242,26 @@ mod tests {
         assert_eq!((left, region.usage().entries), (500, 500));
     }
 
+    #[test]
+    fn threads_see_whole_values_only() {
+        let region = region(MIN_REGION);
+        std::thread::scope(|scope| {
+            for thread in 0..4u8 {
+                let region = &region;
+                scope.spawn(move || {
+                    for i in 0..20_000u32 {
+                        let key = [(i.wrapping_mul(7) % 61).to_le_bytes()[0]];
+                        let len = 1 + (i as usize * 37 + usize::from(thread)) % 700;
+                        region.put(&key, &vec![thread; len], LATER, NOW);
+                        let found = get(region, &key).unwrap_or_default();
+                        assert!(found.windows(2).all(|pair| pair[0] == pair[1]));
+                    }
+                });
+            }
+        });
+        assert!(region.usage().entries > 0);
+    }
+
     #[derive(Clone, Debug)]
     enum Op {
         Put(u8, u16, u8),
