@@ -32,6 +32,12 @@ impl Settings {
         })
     }
 
+    /// Whether an option of `server:` was written, be it with its default.
+    pub fn is_given(&self, name: &str) -> bool {
+        table::find(Clause::Server, name)
+            .is_some_and(|row| self.given.contains_key(&(row.clause, row.name)))
+    }
+
     /// Notes that an option was given.
     pub(super) fn record(&mut self, row: &Directive, value: String, span: Span) {
         if row.clause.is_named() {

@@ -6,12 +6,10 @@ use crate::config::Config;
 use crate::systemd::claim::Claimed;
 
 /// One sentence per configured address that nobody passed a socket for, and per passed socket that
-/// is not configured. Without `interface:` lines whatever was passed is right.
+/// is not configured. For configurations with `interface:` lines; without them whatever was passed
+/// is right.
 pub(super) fn mismatches(config: &Config, claimed: &Claimed) -> Vec<String> {
     let mut out = Vec::new();
-    if config.interfaces.is_empty() {
-        return out;
-    }
     let wanted = |port: u16| {
         config
             .interfaces
@@ -83,9 +81,7 @@ mod tests {
             tcp: vec![listener(5, "127.0.0.1:53")],
             ..Claimed::default()
         };
-        let mut config = Config { interfaces: Vec::new(), ..Config::default() };
-        assert!(mismatches(&config, &claimed).is_empty(), "nothing configured, nothing wrong");
-
+        let mut config = Config::default();
         config.interfaces =
             vec!["127.0.0.1:53".parse().unwrap(), "192.0.2.1:5353".parse().unwrap()];
         let found = mismatches(&config, &claimed);

@@ -80,7 +80,7 @@ fn start(args: &Args) -> Result<Daemon, u8> {
     let refused = |code, text: String| refuse(&notifier, code, &text);
     // Descriptors first: until they are claimed they are not close-on-exec.
     let passed = descriptors::passed();
-    let Loaded { config, notices, path, .. } = config::load(args.config.as_deref())
+    let Loaded { config, settings, notices, path } = config::load(args.config.as_deref())
         .map_err(|errors| refused(exit::FAILURE, errors.to_string()))?;
     let ports = Ports { tls: config.tls_port, https: config.https_port };
     let claimed = passed
@@ -98,8 +98,10 @@ fn start(args: &Args) -> Result<Daemon, u8> {
     // Fails only when called twice.
     let _ = logging::init("prebound", config.verbosity.saturating_add(args.verbose));
     reload::announce(&notices);
-    for mismatch in compare::mismatches(&config, &claimed) {
-        warn!("{mismatch}");
+    if settings.is_given("interface") {
+        for mismatch in compare::mismatches(&config, &claimed) {
+            warn!("{mismatch}");
+        }
     }
     let from = path.map_or_else(|| "built-in defaults".into(), |path| path.display().to_string());
     info!(configuration = from, "starting");
@@ -139,8 +141,9 @@ fn start_workers(
         workers.push(worker::start(index, shared, hand, way_out, stopped, started.clone())?);
     }
     drop(started);
-    for started in starts {
-        started?;
+    // One word from each; one that ends without it has panicked, which the sentence says.
+    for _ in 0..count {
+        starts.recv().map_err(|_| io::Error::other("a worker ended while starting"))??;
     }
     Ok(workers)
 }
