@@ -126,7 +126,7 @@ async fn every_query_gets_a_connected_socket_on_a_random_permitted_port() {
 async fn what_policy_forbids_gets_no_socket() {
     let lab = Lab::new("policy");
     let (ours, theirs) = channel().unwrap();
-    let _broker = lab.broker(vec![(theirs, "egress")]);
+    let broker = lab.broker(vec![(theirs, "egress")]);
     let mut egress = Egress::over(ours).unwrap();
     let cases = [
         ("127.0.0.1:22", Refusal::Port),
@@ -139,6 +139,8 @@ async fn what_policy_forbids_gets_no_socket() {
         let delivered = next(&mut egress).await;
         assert_eq!(delivered.socket.unwrap_err(), EgressError::Refused(refusal), "{to}");
     }
+    drop(egress);
+    assert_eq!(end(broker).0, Some(0));
 }
 
 #[test]
@@ -241,6 +243,8 @@ async fn the_configuration_is_read_again_and_mistakes_in_it_change_nothing() {
     signal(&broker, Signal::SIGHUP);
     assert!(until("configuration not changed"));
     assert!((40_001..=50_000).contains(&port(3).await));
+    drop(egress);
+    assert!(broker.wait().unwrap().success());
 }
 
 #[test]
