@@ -1,6 +1,6 @@
 //! The `prebound-egress` program.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -18,10 +18,10 @@ use super::policy::{DEFAULT_RATE, Policy};
 use crate::clock::Now;
 use crate::config;
 use crate::logging::{self, say};
-use crate::systemd::descriptors::{ClaimError, Expected, Label, passed};
+use crate::systemd::descriptors::{ClaimError, passed};
 use crate::systemd::exit;
-use crate::systemd::found::{Address, Found, Kind};
 use crate::systemd::notify::Notifier;
+use crate::systemd::peers::Peer;
 
 /// The name in messages.
 const NAME: &str = "prebound-egress";
@@ -117,8 +117,11 @@ fn run(args: &Args) -> Result<(), Failure> {
     let _ = logging::init(NAME, verbosity);
     allow_many_descriptors();
     let mut broker = Broker::new(Internet::new(policy, Now::system().mono));
-    for (label, descriptor) in passed {
-        add(&mut broker, label, descriptor)?;
+    for peer in passed.into_iter().map(Peer::claim) {
+        match peer? {
+            Peer::Rendezvous(socket) => broker.set_rendezvous(socket),
+            Peer::Channel(socket) => broker.add_channel(socket),
+        }
     }
     let notifier = Notifier::from_env().unwrap_or_else(|error| {
         warn!(%error, "the service manager will not be notified");
@@ -160,23 +163,6 @@ fn read_again(args: &Args, broker: &mut Broker<Internet>) {
             error!(path = %path.display(), "configuration not changed: it has mistakes");
         }
     }
-}
-
-/// Sorts one passed descriptor: the rendezvous, or a channel.
-fn add(broker: &mut Broker<Internet>, label: Label, descriptor: OwnedFd) -> Result<(), ClaimError> {
-    let found = Found::look(&descriptor)
-        .map_err(|errno| ClaimError::System { label: label.clone(), errno })?;
-    let kind = match &found {
-        Found::Socket(socket) if matches!(socket.address, Address::Unix(_)) => Some(socket),
-        _ => None,
-    };
-    match kind.map(|socket| (socket.kind, socket.connected)) {
-        // systemd's own is bound and has no peer, that of the launcher is one end of a pair.
-        Some((Kind::Datagram, _)) => broker.set_rendezvous(descriptor),
-        Some((Kind::Seqpacket, true)) => broker.add_channel(descriptor),
-        _ => return Err(ClaimError::Refused { label, found, expected: Expected::Daemon }),
-    }
-    Ok(())
 }
 
 /// Descriptors on their way to the daemon count as ours, up to the limit for open files.

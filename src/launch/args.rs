@@ -39,6 +39,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) workers: Option<u16>,
 
+    /// Serve a built-in miniature Internet instead of the real one: with secure, insecure, bogus
+    /// and missing names, and without any network.
+    #[arg(long)]
+    pub(super) lab: bool,
+
     /// Arguments of prebound, such as `-c FILE`; the broker is given the same FILE.
     #[arg(last = true, value_name = "ARGUMENTS")]
     pub(super) daemon: Vec<OsString>,
@@ -48,6 +53,8 @@ const AFTER_HELP: &str = "\
 Examples:
   prebound-launch
       validated DNS on 127.0.0.1:5335, without root and without a configuration file
+  prebound-launch --lab
+      the same for a miniature Internet of its own, on a machine without a network
   prebound-launch --listen 127.0.0.1:53 --listen [::1]:53 -- -c /etc/unbound/unbound.conf
 
 Signals (HUP, INT, TERM, QUIT, USR1, USR2) are passed on to prebound; HUP makes the broker read its

@@ -9,6 +9,8 @@ use nix::errno::Errno;
 use thiserror::Error;
 
 use super::NAME;
+use crate::lab::ServeError;
+use crate::systemd::descriptors::ClaimError;
 use crate::systemd::exit;
 
 /// The last words of the launcher.
@@ -34,6 +36,14 @@ pub(super) enum LaunchError {
     Rendezvous(#[source] Errno),
     #[error("cannot wait for signals: {0}")]
     Signals(#[source] Errno),
+    #[error("the lab does not run: {0}")]
+    Lab(#[source] ServeError),
+    #[error("cannot write to {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("--lab comes with a configuration of its own: leave out `-c FILE`")]
+    LabWithConfiguration,
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
     #[error("--hand-over is for {NAME} itself, not for people")]
     Order,
     #[error("the launcher is gone")]
@@ -50,11 +60,14 @@ impl LaunchError {
             Self::Control { errno: Errno::EACCES | Errno::EPERM, .. } => exit::NOPERM,
             Self::Run { source, .. } if source.kind() == io::ErrorKind::NotFound => exit::OSFILE,
             Self::Missing(_) | Self::ThisProgram(_) | Self::Build(_) => exit::OSFILE,
-            Self::Order => exit::USAGE,
+            Self::Order | Self::LabWithConfiguration => exit::USAGE,
+            Self::Claim(error) => error.exit_code(),
+            Self::Lab(_) => exit::SOFTWARE,
             Self::Listen { .. }
             | Self::Control { .. }
             | Self::Run { .. }
             | Self::Rendezvous(_)
+            | Self::Write { .. }
             | Self::Signals(_)
             | Self::Orphaned
             | Self::Prepare(_) => exit::OSERR,

@@ -17,12 +17,12 @@ mod args;
 mod build;
 mod error;
 mod hand_over;
+mod lab;
 mod listen;
 mod supervisor;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -30,6 +30,7 @@ use clap::Parser;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use crate::config;
+use crate::lab::SAMPLES;
 use crate::logging::say;
 use crate::systemd::exit;
 
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let result = match hand_over::Order::from_arguments(&arguments) {
         Some(order) => order.and_then(hand_over::Order::carry_out),
+        None if lab::is_lab(&arguments) => lab::serve(),
         None => match Args::try_parse_from(&arguments) {
             Ok(args) => run(args),
             Err(error) => return exit::command_line(&error),
@@ -66,6 +68,7 @@ fn run(args: Args) -> Result<u8, LaunchError> {
     build::siblings(&this)?;
     let daemon = sibling(&this, "prebound")?;
     let broker = sibling(&this, "prebound-egress")?;
+    let lab = if args.lab { Some(lab::Configuration::write()?) } else { None };
 
     // Before there is any thread: signals are read, never delivered.
     let signals = supervisor::block_signals()?;
@@ -74,18 +77,23 @@ fn run(args: Args) -> Result<u8, LaunchError> {
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Datagram, None, flags)
         .map_err(LaunchError::Rendezvous)?;
 
-    let mut broker = Program { path: broker, arguments: Vec::new(), passed: Vec::new() };
-    if let Some(file) = args.config() {
+    let mut broker =
+        Program { path: broker, arguments: Vec::new(), passed: vec![(theirs, "rendezvous")] };
+    let mut told = args.daemon.clone();
+    if let Some(lab) = &lab {
+        told.extend(lab::arguments(args.config(), lab)?);
+        broker.path.clone_from(&this);
+        broker.arguments.push(lab::FLAG.into());
+    } else if let Some(file) = args.config() {
         broker.arguments.extend(["--config".into(), file.into()]);
     }
-    broker.passed.push((theirs, "rendezvous"));
-    announce(&listeners);
-    let Listeners { passed, control, .. } = listeners;
-    let mut passed: Vec<(OwnedFd, &'static str)> = passed;
+    announce(&listeners, args.lab);
+    let Listeners { mut passed, control, .. } = listeners;
     passed.push((ours, "egress"));
-    let daemon = Program { path: daemon, arguments: args.daemon, passed };
-    let status = Supervisor::start(this, daemon, Some(broker), signals)?.watch();
-    drop(control);
+    let daemon = Program { path: daemon, arguments: told, passed };
+    let status = Supervisor::start(this, daemon, broker, signals)?.watch();
+    // Files that are ours go now, and not before.
+    drop((control, lab));
     status
 }
 
@@ -103,18 +111,15 @@ fn workers(args: &Args) -> u16 {
 }
 
 /// Says what is served, and how to try it.
-fn announce(listeners: &Listeners) {
-    let mut text = String::new();
-    for line in listeners.lines() {
-        text.push_str(NAME);
-        text.push_str(": ");
-        text.push_str(&line);
-        text.push('\n');
-    }
-    if let Some(command) = listeners.dig("example.com") {
-        text.push_str("Try: ");
-        text.push_str(&command);
-        text.push('\n');
+fn announce(listeners: &Listeners, lab: bool) {
+    let mut text: String =
+        listeners.lines().iter().map(|line| format!("{NAME}: {line}\n")).collect();
+    if lab {
+        text.push_str("Try, in the miniature Internet:\n");
+        let commands = SAMPLES.iter().filter_map(|(what, name)| Some((listeners.dig(name)?, what)));
+        text.extend(commands.map(|(command, what)| format!("  {command:<60} # {what}\n")));
+    } else if let Some(command) = listeners.dig("example.com") {
+        text.push_str(&format!("Try: {command}\n"));
     }
     // Nobody may be reading; that is no reason not to serve.
     let _ = io::stdout().lock().write_all(text.as_bytes());

@@ -89,7 +89,7 @@ pub(super) struct Supervisor {
     launcher: PathBuf,
     signals: SignalFd,
     daemon: Pid,
-    broker: Option<Broker>,
+    broker: Broker,
     /// Told to end: a broker that dies now is no longer needed.
     stopping: bool,
 }
@@ -113,18 +113,13 @@ impl Supervisor {
     pub(super) fn start(
         launcher: PathBuf,
         daemon: Program,
-        broker: Option<Program>,
+        broker: Program,
         signals: SignalFd,
     ) -> Result<Self, LaunchError> {
         let now = Now::system().mono;
-        let broker = match broker {
-            None => None,
-            Some(program) => {
-                let pid = program.start(&launcher, Interrupt::Keep)?;
-                let state = BrokerState::Running { pid, since: now };
-                Some(Broker { program, state, failures: 0 })
-            }
-        };
+        let pid = broker.start(&launcher, Interrupt::Keep)?;
+        let state = BrokerState::Running { pid, since: now };
+        let broker = Broker { program: broker, state, failures: 0 };
         let pid = daemon.start(&launcher, Interrupt::Deliver)?;
         Ok(Self { launcher, signals, daemon: pid, broker, stopping: false })
     }
@@ -149,8 +144,8 @@ impl Supervisor {
 
     /// Waits for a signal, or until it is time to start a broker.
     fn wait(&self) -> Result<(), LaunchError> {
-        let timeout = match self.broker.as_ref().map(|broker| broker.state) {
-            Some(BrokerState::Dead { until }) if !self.stopping => {
+        let timeout = match self.broker.state {
+            BrokerState::Dead { until } if !self.stopping => {
                 // Rounded up, or else the last millisecond would be spent polling.
                 let left = until.since(Now::system().mono) + Duration::from_micros(999);
                 PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
@@ -168,9 +163,7 @@ impl Supervisor {
         let _ = kill(self.daemon, signal);
         match signal {
             Signal::SIGHUP => {
-                if let Some(BrokerState::Running { pid, .. }) =
-                    self.broker.as_ref().map(|b| b.state)
-                {
+                if let BrokerState::Running { pid, .. } = self.broker.state {
                     let _ = kill(pid, signal);
                 }
             }
@@ -194,30 +187,27 @@ impl Supervisor {
             };
             if pid == self.daemon {
                 ended = Some(status);
-            } else if let Some(broker) = &mut self.broker {
-                broker.note_end(pid, status, self.stopping, Now::system().mono);
+            } else {
+                self.broker.note_end(pid, status, self.stopping, Now::system().mono);
             }
         }
     }
 
     fn restart_broker(&mut self) -> Result<(), LaunchError> {
         let now = Now::system().mono;
-        match &mut self.broker {
-            Some(Broker { program, state, .. }) if !self.stopping => match *state {
-                BrokerState::Dead { until } if now >= until => {
-                    let pid = program.start(&self.launcher, Interrupt::Keep)?;
-                    *state = BrokerState::Running { pid, since: now };
-                    Ok(())
-                }
-                _ => Ok(()),
-            },
-            _ => Ok(()),
+        match self.broker.state {
+            BrokerState::Dead { until } if now >= until && !self.stopping => {
+                let pid = self.broker.program.start(&self.launcher, Interrupt::Keep)?;
+                self.broker.state = BrokerState::Running { pid, since: now };
+            }
+            _ => {}
         }
+        Ok(())
     }
 
     /// The broker has nothing to lose and nothing to finish.
     fn end_broker(&mut self) {
-        if let Some(BrokerState::Running { pid, .. }) = self.broker.as_ref().map(|b| b.state) {
+        if let BrokerState::Running { pid, .. } = self.broker.state {
             let _ = kill(pid, Signal::SIGKILL);
             let _ = waitpid(pid, None);
         }

@@ -8,3 +8,4 @@ pub mod descriptors;
 pub mod exit;
 pub mod found;
 pub mod notify;
+pub mod peers;
