@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -23,8 +24,8 @@ pub(super) const FLAG: &str = "--lab-broker";
 pub(super) struct Configuration(PathBuf);
 
 impl Configuration {
-    /// Writes it.
-    pub(super) fn write() -> Result<Self, LaunchError> {
+    /// Writes it. `served` is where DNS is served, which the daemon compares with what it is passed.
+    pub(super) fn write(served: &[SocketAddr]) -> Result<Self, LaunchError> {
         let world = World::new(INTERNET).map_err(|error| LaunchError::Lab(error.into()))?;
         let number: u64 = rand::random();
         let directory = std::env::temp_dir().join(format!("prebound-lab-{number:016x}"));
@@ -33,7 +34,10 @@ impl Configuration {
         DirBuilder::new().mode(0o700).create(&directory).map_err(failed)?;
         let this = Self(directory.clone());
         let hints = directory.join("root.hints");
-        let text = format!("{}root-hints: \"{}\"\n", world.trust(), hints.display());
+        let mut text = format!("{}root-hints: \"{}\"\n", world.trust(), hints.display());
+        for at in served {
+            text.push_str(&format!("interface: {}@{}\n", at.ip(), at.port()));
+        }
         let written: io::Result<()> =
             fs::write(&hints, world.hints_file()).and_then(|()| fs::write(this.path(), text));
         written.map_err(failed).map(|()| this)
@@ -88,11 +92,13 @@ mod tests {
 
     #[test]
     fn the_configuration_trusts_the_lab_and_nothing_else() {
-        let lab = Configuration::write().unwrap();
+        let served = ["127.0.0.1:5335", "[::1]:5335"].map(|at| at.parse().unwrap());
+        let lab = Configuration::write(&served).unwrap();
         let loaded = config::load(Some(&lab.path())).unwrap();
         let world = World::new(INTERNET).unwrap();
         assert_eq!(loaded.config.trust_anchors, world.anchors());
         assert_eq!(loaded.config.root_hints, world.hints());
+        assert_eq!(loaded.config.interfaces, served);
         let directory = lab.path().parent().unwrap().to_owned();
         drop(lab);
         assert!(!directory.exists());
@@ -100,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_lab_comes_with_its_own_configuration() {
-        let lab = Configuration::write().unwrap();
+        let lab = Configuration::write(&[]).unwrap();
         let told = arguments(None, &lab).unwrap();
         assert_eq!(told, [OsString::from("-c"), lab.path().into()]);
         let both = arguments(Some(Path::new("/etc/unbound/unbound.conf")), &lab);

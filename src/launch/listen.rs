@@ -87,6 +87,11 @@ impl Listeners {
         Err(refused(asked, "UDP", Errno::EADDRINUSE))
     }
 
+    /// Where DNS is served over UDP and TCP.
+    pub(super) fn dns(&self) -> &[SocketAddr] {
+        &self.dns
+    }
+
     /// What is served, in words.
     pub(super) fn lines(&self) -> Vec<String> {
         let each = match self.workers {

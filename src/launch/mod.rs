@@ -68,11 +68,11 @@ fn run(args: Args) -> Result<u8, LaunchError> {
     build::siblings(&this)?;
     let daemon = sibling(&this, "prebound")?;
     let broker = sibling(&this, "prebound-egress")?;
-    let lab = if args.lab { Some(lab::Configuration::write()?) } else { None };
 
     // Before there is any thread: signals are read, never delivered.
     let signals = supervisor::block_signals()?;
     let listeners = Listeners::open(&args, workers(&args))?;
+    let lab = args.lab.then(|| lab::Configuration::write(listeners.dns())).transpose()?;
     let flags = SockFlag::SOCK_CLOEXEC;
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Datagram, None, flags)
         .map_err(LaunchError::Rendezvous)?;
