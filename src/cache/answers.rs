@@ -1,8 +1,12 @@
 //! Finished answers by question.
 //!
-//! Three kinds of keys, looked at in this order: the answer to a question; the denial of a name,
-//! which answers for every type (RFC 2308 §5); the last failure to answer a question (RFC 9520).
-//! Failures have a place of their own, so that they leave alone what is known.
+//! Kinds of keys, looked at in this order: the answer to a question; the denial of a name, which
+//! answers for every type (RFC 2308 §5); both again, of what nobody has validated yet; the last
+//! failure to answer a question (RFC 9520).
+//!
+//! What nobody has validated and failures have places of their own, so that they leave alone what
+//! is settled: it stays for clients without CD while it is fetched anew, and for
+//! `serve-expired` when that fails.
 
 use super::Cached;
 use super::answer::Answer;
@@ -29,13 +33,29 @@ pub(super) struct Answers {
 pub(super) enum Kind {
     Answer = 1,
     Denial = 2,
-    Failure = 3,
+    Unvalidated = 3,
+    UnvalidatedDenial = 4,
+    Failure = 5,
 }
 
 impl Kind {
+    /// All, in the order they are looked at.
+    pub(super) const ALL: [Self; 5] =
+        [Self::Answer, Self::Denial, Self::Unvalidated, Self::UnvalidatedDenial, Self::Failure];
+    const SETTLED: [Self; 2] = [Self::Answer, Self::Denial];
+    const UNVALIDATED: [Self; 2] = [Self::Unvalidated, Self::UnvalidatedDenial];
+
+    /// Whether it holds for every type of the name.
+    pub(super) fn is_denial(self) -> bool {
+        matches!(self, Self::Denial | Self::UnvalidatedDenial)
+    }
+
+    fn from_u8(n: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == n)
+    }
+
     fn key(self, rtype: RecordType, name_wire: &[u8]) -> Option<Key> {
-        // A denial holds for every type.
-        let [high, low] = if self == Self::Denial { [0, 0] } else { rtype.0.to_be_bytes() };
+        let [high, low] = if self.is_denial() { [0, 0] } else { rtype.0.to_be_bytes() };
         Key::new([self as u8, high, low], name_wire)
     }
 
@@ -63,18 +83,25 @@ impl Answers {
         if query.class != Class::IN {
             return None;
         }
-        let mut fresh = |kind| self.write(kind, query, false, settings, now, out);
-        if let Some(hit) = fresh(Kind::Answer).or_else(|| fresh(Kind::Denial)) {
+        let mut write = |kinds: &[Kind], stale| {
+            kinds.iter().find_map(|kind| self.write(*kind, query, stale, settings, now, out))
+        };
+        if let Some(hit) = write(&Kind::SETTLED, false) {
             return Some(hit);
         }
-        if settings.serve_expired && (allow_stale || self.has_failed(query, now)) {
-            // RFC 8767 §5: a failure to refresh is when expired data is better than none.
-            let mut stale = |kind| self.write(kind, query, true, settings, now, out);
-            if let Some(hit) = stale(Kind::Answer).or_else(|| stale(Kind::Denial)) {
-                return Some(hit);
-            }
+        if query.checking_disabled(settings)
+            && let Some(hit) = write(&Kind::UNVALIDATED, false)
+        {
+            return Some(hit);
         }
-        self.write(Kind::Failure, query, false, settings, now, out)
+        // RFC 8767 §5: a failure to refresh is when expired data is better than none.
+        if settings.serve_expired
+            && (allow_stale || self.has_failed(query, now))
+            && let Some(hit) = write(&Kind::SETTLED, true)
+        {
+            return Some(hit);
+        }
+        write(&[Kind::Failure], false)
     }
 
     fn write(
@@ -90,8 +117,7 @@ impl Answers {
         self.region
             .get(key.as_bytes(), now.unix, |value| {
                 let entry = Entry::read(value)?;
-                let usable =
-                    (stale || now.unix < entry.expires) && hit::may_have(&entry, query, settings);
+                let usable = stale || now.unix < entry.expires;
                 usable.then(|| hit::write(&entry, query, true, settings, now, out))?
             })
             .flatten()
@@ -146,18 +172,21 @@ impl Answers {
         if ttl == 0 || !is_proven(answer.status) && self.knows_better(question, now) {
             return;
         }
+        let settled = answer.status != SecurityStatus::Indeterminate || !settings.validates;
         let nothing_there = answer.rcode == Rcode::NXDOMAIN && answer.answer.is_empty();
-        let (kind, other) = match nothing_there {
-            true => (Kind::Denial, Kind::Answer),
-            false => (Kind::Answer, Kind::Denial),
+        let kind = match (settled, nothing_there) {
+            (true, false) => Kind::Answer,
+            (true, true) => Kind::Denial,
+            (false, false) => Kind::Unvalidated,
+            (false, true) => Kind::UnvalidatedDenial,
         };
-        let final_word = answer.status != SecurityStatus::Indeterminate || !settings.validates;
-        let kept_stale =
-            if is_proven(answer.status) || !settings.validates { settings.stale_for() } else { 0 };
-        self.remove_kind(question, other);
-        if final_word {
-            self.remove_kind(question, Kind::Failure);
-        }
+        // What is settled ends all else; what is not, its own kind only.
+        let ended = if settled { &Kind::ALL[..] } else { &Kind::UNVALIDATED };
+        ended.iter().filter(|other| **other != kind).for_each(|other| {
+            self.remove_kind(question, *other);
+        });
+        let lasting = settled && answer.status != SecurityStatus::Bogus;
+        let kept_stale = if lasting { settings.stale_for() } else { 0 };
         let expires = now.unix.plus(ttl);
         self.put(answer, kind, (0, expires, expires.plus(kept_stale)), settings, now);
     }
@@ -177,7 +206,7 @@ impl Answers {
 
     /// Counts the time that expired data may be used from now (`serve-expired-ttl-reset`).
     fn keep_stale_longer(&self, question: &Question, settings: &Settings, now: Now) {
-        for kind in [Kind::Answer, Kind::Denial] {
+        for kind in Kind::SETTLED {
             let Some(key) = Kind::of(question, kind) else { continue };
             let stale = self.region.get(key.as_bytes(), now.unix, |value| {
                 let expired = Entry::read(value).is_some_and(|entry| entry.expires <= now.unix);
@@ -209,7 +238,7 @@ impl Answers {
     /// Whether something proven is known that has not expired: what nobody has validated, or what
     /// failed validation, does not replace it.
     fn knows_better(&self, question: &Question, now: Now) -> bool {
-        [Kind::Answer, Kind::Denial].into_iter().any(|kind| {
+        Kind::SETTLED.into_iter().any(|kind| {
             Kind::of(question, kind).is_some_and(|key| {
                 let better =
                     |entry: &Entry<'_>| now.unix < entry.expires && is_proven(entry.status);
@@ -221,7 +250,7 @@ impl Answers {
     //--- Removal
 
     pub(super) fn remove(&self, question: &Question) {
-        for kind in [Kind::Answer, Kind::Denial, Kind::Failure] {
+        for kind in Kind::ALL {
             self.remove_kind(question, kind);
         }
     }
@@ -241,12 +270,7 @@ impl Answers {
         self.region.retain(|key, value, _| {
             let mut keep = || {
                 let mut reader = Reader(key);
-                let kind = match reader.u8()? {
-                    1 => Kind::Answer,
-                    2 => Kind::Denial,
-                    3 => Kind::Failure,
-                    _ => return None,
-                };
+                let kind = Kind::from_u8(reader.u8()?)?;
                 let rtype = reader.rtype()?;
                 let name = Name::from_wire(reader.0).ok()?;
                 Some(f(kind, &name, rtype, &Entry::read(value)?))
@@ -320,6 +344,8 @@ mod tests {
             ("insecure, then secure",      Insecure,      Secure,        10,  Secure),
             ("bogus, then secure",         Bogus,         Secure,        10,  Secure),
             ("not validated, then bogus",  Indeterminate, Bogus,         10,  Bogus),
+            ("bogus, then not validated",  Bogus,         Indeterminate, 10,  Bogus),
+            ("bogus expired, then not",    Bogus,         Indeterminate, 60,  Indeterminate),
             ("expired, then bogus",        Secure,        Bogus,         300, Bogus),
         ];
         for (case, old, new, seconds, left) in cases {
@@ -435,6 +461,16 @@ mod tests {
             cache.answer(&question("www.example. A"), at(401)).unwrap().value.reason,
             failure().reason
         );
+
+        // A response that nobody could validate does not cost us the expired answer.
+        let cache = cache_of(Secure, &serve);
+        cache.store_answer(&www(Indeterminate), at(400));
+        cache.store_answer(&failure(), at(400));
+        assert!(client.ask(&cache, 401).unwrap().1.expired);
+        assert!(!client.clone().with_cd().ask(&cache, 401).unwrap().1.expired);
+        // One that is bogus does: it is not to be hidden.
+        cache.store_answer(&www(Bogus), at(400));
+        assert_eq!(client.ask(&cache, 401).unwrap().0.rcode, Rcode::SERVFAIL);
 
         for (case, status, on) in
             [("off", Secure, false), ("bogus", Bogus, true), ("not validated", Indeterminate, true)]

@@ -46,7 +46,7 @@ impl Cache {
         Flushed {
             answers: self
                 .answers
-                .retain(|kind, owner, of, _| owner != name || of != rtype && kind != Kind::Denial),
+                .retain(|kind, owner, of, _| owner != name || of != rtype && !kind.is_denial()),
             rrsets: self.rrsets.retain(|owner, of| owner != name || of != rtype),
             ..Flushed::default()
         }
@@ -64,7 +64,9 @@ impl Cache {
     /// Forgets denials and failures, and keys that could not be had.
     pub fn flush_negative(&self) -> Flushed {
         Flushed {
-            answers: self.answers.retain(|kind, _, _, entry| kind == Kind::Answer && !entry.denies),
+            answers: self
+                .answers
+                .retain(|kind, _, _, entry| kind != Kind::Failure && !entry.denies),
             keys: self.keys.retain(|entry| !matches!(entry.state, KeyState::Bogus(_))),
             ..Flushed::default()
         }

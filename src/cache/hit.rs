@@ -78,23 +78,15 @@ impl HotQuery<'_> {
         self.edns.is_some_and(|edns| edns.dnssec_ok)
     }
 
-    /// Whether the client does its own validation, and we let it.
-    fn checking_disabled(&self, settings: &Settings) -> bool {
+    /// Whether the client does its own validation, and we let it: it may have what nobody has
+    /// validated, and what is bogus.
+    pub(super) fn checking_disabled(&self, settings: &Settings) -> bool {
         self.header().cd() && !settings.ignore_cd
     }
 }
 
 /// Octets of OPT without options.
 const OPT_LEN: usize = 11;
-
-/// Whether a client that asked like this may have the answer. Data that nobody has validated is
-/// for those who do it themselves.
-pub(super) fn may_have(entry: &Entry<'_>, query: &HotQuery<'_>, settings: &Settings) -> bool {
-    entry.status != SecurityStatus::Indeterminate
-        || entry.is_failure()
-        || !settings.validates
-        || query.checking_disabled(settings)
-}
 
 /// Writes the answer for a client; `None` when `out` is too small, or the entry is for another
 /// name. `cached`: this is not the first client to be told. That the data has expired is for the

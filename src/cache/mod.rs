@@ -164,17 +164,18 @@ impl Cache {
     /// Remembers a whole answer: aliases with what they lead to. It expires with the first of its
     /// records; denials by RFC 2308 §5, failures by RFC 9520 §3.2, bogus data by `val-bogus-ttl`.
     ///
-    /// What nobody has validated and what is bogus leaves alone what is proven. A failure leaves
-    /// alone what is known. An answer with TTL 0 is not remembered, and neither is one that is
+    /// What is bogus leaves alone what is proven. What nobody has validated and failures leave
+    /// alone what is settled. An answer with TTL 0 is not remembered, and neither is one that is
     /// larger than a segment of the store: 64 kB, less when the store is smaller than 1 MB.
     pub fn store_answer(&self, answer: &Answer, now: Now) {
         self.answers.store(answer, &self.settings.load(), now);
     }
 
-    /// The answer to a question, TTLs counted down. An answer of any status comes first, then a
-    /// denial of the name, which holds for every type, then a failure.
+    /// The answer to a question, TTLs counted down. A settled answer of any status comes first,
+    /// then a denial of the name, which holds for every type, then what nobody has validated yet,
+    /// then a failure.
     pub fn answer(&self, question: &Question, now: Now) -> Option<Cached<Answer>> {
-        self.answers.get(question, &[Kind::Answer, Kind::Denial, Kind::Failure], now)
+        self.answers.get(question, &Kind::ALL, now)
     }
 
     /// The denial (NXDOMAIN) of a name itself, whatever type it was asked for; for looking above
