@@ -90,7 +90,7 @@ impl Server {
         let shared = Arc::new(Shared {
             policy: ArcSwap::from_pointee(Policy::new(&config, "host")),
             cache: Arc::new(Cache::new(&config, &mut Rng::seed_from_u64(1))),
-            metrics: Metrics::new(1),
+            metrics: Arc::new(Metrics::new(1)),
             config: Arc::new(ArcSwap::from_pointee(config)),
         });
         let (stop, stopped) = watch::channel(false);

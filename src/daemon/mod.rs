@@ -7,6 +7,7 @@
 mod args;
 mod compare;
 mod deal;
+mod operators;
 mod reload;
 mod worker;
 
@@ -29,6 +30,7 @@ use tracing::{error, info, warn};
 use crate::cache::Cache;
 use crate::clock::Rng;
 use crate::config::{self, Loaded};
+use crate::control::Order;
 use crate::frontend::Shared;
 use crate::logging;
 use crate::metrics::Metrics;
@@ -38,6 +40,7 @@ use crate::systemd::notify::Notifier;
 use crate::systemd::{descriptors, exit};
 
 use args::Args;
+use operators::Operators;
 use worker::{Running, WayOut};
 
 /// How often the line of `systemctl status` is renewed.
@@ -59,6 +62,7 @@ pub fn main() -> ExitCode {
 struct Daemon {
     shared: Arc<Shared>,
     workers: Vec<Running>,
+    operators: Operators,
     stop: watch::Sender<bool>,
     notifier: Notifier,
     args_config: Option<std::path::PathBuf>,
@@ -83,11 +87,11 @@ fn start(args: &Args) -> Result<Daemon, u8> {
     let Loaded { config, settings, notices, path } = config::load(args.config.as_deref())
         .map_err(|errors| refused(exit::FAILURE, errors.to_string()))?;
     let ports = Ports { tls: config.tls_port, https: config.https_port };
-    let claimed = passed
+    let mut claimed = passed
         .and_then(|passed| Claimed::sort(passed, &ports))
         .and_then(Claimed::complete)
         .map_err(|error| refused(error.exit_code(), error.to_string()))?;
-    if let Some(listener) = claimed.tls.first().or(claimed.https.first()) {
+    if let Some(listener) = claimed.tls.first().or_else(|| claimed.https.first()) {
         let text = format!(
             "{} at {}: DNS over TLS and over HTTPS are not served by this version; \
              pass no socket for them",
@@ -110,15 +114,19 @@ fn start(args: &Args) -> Result<Daemon, u8> {
     let shared = Arc::new(Shared {
         policy: ArcSwap::from_pointee(Policy::new(&config, &reload::host_name())),
         cache: Arc::new(Cache::new(&config, &mut Rng::from_rng(&mut rand::rng()))),
-        metrics: Metrics::new(count),
+        metrics: Arc::new(Metrics::new(count)),
         config: Arc::new(ArcSwap::from_pointee(config)),
     });
+    let control = std::mem::take(&mut claimed.control);
+    let http = std::mem::take(&mut claimed.http);
+    let operators = Operators::new(&shared, settings, control, http);
     let (stop, stopped) = watch::channel(false);
     let workers = start_workers(count, claimed, &shared, &stopped)
         .map_err(|error| refused(exit::OSERR, format!("cannot start workers: {error}")))?;
     Ok(Daemon {
         shared,
         workers,
+        operators,
         stop,
         notifier,
         args_config: args.config.clone(),
@@ -165,7 +173,7 @@ fn ways_out(
 
 impl Daemon {
     /// Serves until a signal says to stop.
-    fn run(self) -> ExitCode {
+    fn run(mut self) -> ExitCode {
         let runtime = match Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
@@ -192,8 +200,9 @@ impl Daemon {
         ExitCode::from(code)
     }
 
-    async fn supervise(&self) -> io::Result<()> {
+    async fn supervise(&mut self) -> io::Result<()> {
         let mut signals = Signals::new()?;
+        self.operators.serve(&self.stop);
         self.notifier.ready(&self.status());
         info!(workers = self.workers.len(), "serving");
         let mut status = tokio::time::interval(STATUS_INTERVAL);
@@ -203,16 +212,30 @@ impl Daemon {
                 biased;
                 () = signals.stop.recv() => return Ok(()),
                 _ = signals.reload.recv() => {
-                    self.notifier.reloading();
-                    let path = self.args_config.as_deref();
-                    reload::reload(&self.shared, path, self.extra_verbosity);
-                    self.notifier.ready(&self.status());
+                    self.reload(true);
                 }
+                order = self.operators.order() => match order {
+                    Order::Stop => return Ok(()),
+                    Order::Reload { keep_cache, done } => {
+                        // Who asked may have left.
+                        let _ = done.send(self.reload(keep_cache));
+                    }
+                },
                 _ = signals.reopen.recv() => info!("there is no log file to reopen"),
                 () = watchdog.due() => watchdog.feed(&self.notifier, &self.workers),
                 _ = status.tick() => self.notifier.status(&self.status()),
             }
         }
+    }
+
+    /// Puts the configuration into force as it is now; whether it could be read.
+    fn reload(&self, keep_cache: bool) -> bool {
+        self.notifier.reloading();
+        let path = self.args_config.as_deref();
+        let settings = &self.operators.control.settings;
+        let done = reload::reload(&self.shared, settings, path, self.extra_verbosity, keep_cache);
+        self.notifier.ready(&self.status());
+        done
     }
 
     /// One useful line.

@@ -3,18 +3,26 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tracing::{error, info, warn};
 
-use crate::config::{self, Config, Loaded, Notice};
+use crate::config::{self, Config, Loaded, Notice, Settings};
 use crate::frontend::Shared;
 use crate::logging;
 use crate::policy::Policy;
 
 /// Reads the configuration again and puts it into force; one that has a mistake changes nothing.
 ///
-/// What was learned is kept, unless the new configuration would have taught something else.
-pub(super) fn reload(shared: &Shared, path: Option<&Path>, extra_verbosity: u8) -> bool {
-    let Loaded { config, notices, .. } = match config::load(path) {
+/// With `keep_cache` what was learned is kept, unless the new configuration would have taught
+/// something else.
+pub(super) fn reload(
+    shared: &Shared,
+    settings: &ArcSwap<Settings>,
+    path: Option<&Path>,
+    extra_verbosity: u8,
+    keep_cache: bool,
+) -> bool {
+    let Loaded { config, settings: new_settings, notices, .. } = match config::load(path) {
         Ok(loaded) => loaded,
         Err(errors) => {
             error!("reload: the running configuration stays in force\n{errors}");
@@ -27,10 +35,11 @@ pub(super) fn reload(shared: &Shared, path: Option<&Path>, extra_verbosity: u8) 
     }
     announce(&notices);
     logging::set_verbosity(config.verbosity.saturating_add(extra_verbosity));
-    let forget = teaches_otherwise(&old, &config);
+    let forget = !keep_cache || teaches_otherwise(&old, &config);
     shared.policy.store(Arc::new(Policy::new(&config, &host_name())));
     shared.cache.reconfigure(&config);
     shared.config.store(Arc::new(config));
+    settings.store(Arc::new(new_settings));
     if forget {
         // After the swap, so that nothing learned by the old rules comes in behind.
         shared.cache.clear();

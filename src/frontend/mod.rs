@@ -62,7 +62,7 @@ pub struct Shared {
     /// Everything that was learned.
     pub cache: Arc<Cache>,
     /// What was counted.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
 }
 
 /// One worker's side of its clients.
