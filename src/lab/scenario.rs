@@ -34,7 +34,7 @@ use std::net::IpAddr;
 use super::faults::Behavior;
 use super::text::{self, LabError, Line, Mistake, Records};
 use super::world::{World, address};
-use crate::wire::{Name, Question, Rcode, Record, RecordType};
+use crate::wire::{EdnsOption, Message, Name, Question, Rcode, Record, RecordType};
 
 /// One scenario.
 #[derive(Clone, Debug)]
@@ -106,6 +106,31 @@ pub struct Seen {
     pub took: u64,
 }
 
+impl Seen {
+    /// What an answer says, which took so many milliseconds.
+    pub fn read(bytes: &[u8], took: u64) -> Self {
+        let Ok(message) = Message::parse(bytes) else { return Self::nothing() };
+        let question = message.question.as_ref();
+        let qtype = question.map_or(RecordType::ANY, |question| question.rtype);
+        let ede = message.edns.as_ref().and_then(|edns| edns.option(EdnsOption::EDE));
+        let ede = ede.and_then(|option| option.data.first_chunk());
+        let mut answer = message.answer;
+        answer.retain(|record| record.rtype != RecordType::RRSIG || qtype == record.rtype);
+        Self {
+            rcode: message.rcode,
+            ad: message.header.ad(),
+            ede: ede.map(|code| u16::from_be_bytes(*code)),
+            answer,
+            took,
+        }
+    }
+
+    /// No answer at all; its response code is one that does not exist.
+    pub const fn nothing() -> Self {
+        Self { rcode: Rcode(0xfff), ad: false, ede: None, answer: Vec::new(), took: u64::MAX }
+    }
+}
+
 /// A query that reached a server.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Asked {
@@ -172,7 +197,7 @@ impl Scenario {
                 block.push('\n');
             }
         }
-        let (common, scenarios) = blocks.split_first().ok_or(Mistake::NoRoot.at(1))?;
+        let (common, scenarios) = blocks.split_first().ok_or_else(|| Mistake::NoRoot.at(1))?;
         scenarios.iter().map(|block| Self::read(common.2.as_str(), block)).collect()
     }
 
