@@ -143,7 +143,7 @@ pub(super) fn write(
     ];
     let proven = entry.status == SecurityStatus::Secure
         && !expired
-        && matches!(rcode, Rcode::NOERROR | Rcode::NXDOMAIN);
+        && matches!(rcode, Rcode::NOERROR | Rcode::NXDOMAIN | Rcode::YXDOMAIN);
     let wants_ad = query.header().ad() || query.dnssec_ok();
     let header = Header { id: query.id, bits: 0, counts }
         .with_qr(true)
