@@ -170,3 +170,265 @@ fn without_zeros(octets: &[u8]) -> &[u8] {
     let zeros = octets.iter().take_while(|octet| **octet == 0).count();
     octets.get(zeros..).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::BASE64;
+    use ring::signature::{
+        Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RsaKeyPair,
+    };
+
+    use super::*;
+    use crate::wire::{Dnskey, Name, Rdata, Rrsig};
+
+    const MESSAGE: &[u8] = b"signed octets";
+    /// RSA/SHA-1 over [`MESSAGE`] by the key of [`rsa_key`]: no library here makes such any more.
+    const SHA1_SIGNATURE: &str = "yMIoL9sff4vrO5fxO7V3C02ytHwttJJh06cAZXSuk0oaWde/Yr7GgBiEnDsUQ6bDFDTNdrmhagbbrAg9yM+Z9TvNj09Y0MJpYlgKf2v6gdiydaOL0uzUaOAQSqvRMbQSIhZMTCVSarveIanyZzmN1n5fyUHF8RGWSG7FORoMQKCTmKV7Lbr1PUFgj7fQVHhuO07fRmCspFFqo3mJiusxvbbCBIvj0LbeVcgS9CVq5K/2s8Ln774FW1r0Q/cwRrurMA5jMHppfkYc9GGtzeuuejxp9x9akXXHipwXYG97H8K1QdD0DfE1wPpP9LGQhuAJC2TH01i2KihayT0W2OiTqw==";
+    /// Keys of 512 and 1024 bits with RSA/SHA-256 over [`MESSAGE`].
+    const SMALL: [(&str, &str); 2] = [
+        (
+            "AwEAAbqS1+bxta2NvUElU/oZ9pngsU4PuVdtXoYKd1fqRpeZ75FLnDJfoa64NcX4v+O6RH9GrdLg5u58/0bdBxtSRDU=",
+            "B5Ka+gqaA4yvQRq/h5A9v9vTV8V9eOnOCBlZ1P6/thAXdec2HtUDE5cro90jjk6bF5jv23pdvfgh+AIbKf7FFQ==",
+        ),
+        (
+            "AwEAAfB/HVYT2f7LegOSL+4a95DyDdpgVGzz+uPqqHjGWEPyj767IwkAMXiS2kVlrg7Uy6YHNuiQ+cWzhUG+a7jv0ANifAWwMj/GZ2xJD+cHhwnan1UiKzixPJuUbWdo/SJNHcKhj+k9bjH8DK5fdzMywjQjXMUWLL5IdvqzLwJHMI9/",
+            "tMNo4OnP88iSCFmEqrwrWbXx3i7l6zCJe9/nYyvZcnQtv+as+ttGi5Bc4D6JHCqF1stZEdzA7/SDxojRFlKn4BqNnuNG7C4fEDrCAh6Vu4rFG9XGReQxADTPfZLL41qOePrfz2dMN/+AZfe71FaidoPi9/e31Ad6eWqXXCICyWI=",
+        ),
+    ];
+
+    fn octets(text: &str) -> Vec<u8> {
+        BASE64.decode(text.as_bytes()).unwrap()
+    }
+
+    fn rsa_key() -> RsaKeyPair {
+        RsaKeyPair::from_pkcs8(include_bytes!("../lab/rsa2048.pk8")).unwrap()
+    }
+
+    /// Exponent and modulus of that key.
+    fn rsa_parts() -> (Vec<u8>, Vec<u8>) {
+        let parts = RsaPublicKeyComponents::<Vec<u8>>::from(rsa_key().public());
+        (parts.e, parts.n)
+    }
+
+    fn short_form(e: &[u8], n: &[u8]) -> Vec<u8> {
+        [&[u8::try_from(e.len()).unwrap()], e, n].concat()
+    }
+
+    fn rsa_signature(padding: &'static dyn ring::signature::RsaEncoding) -> Vec<u8> {
+        let key = rsa_key();
+        let mut signature = vec![0; key.public().modulus_len()];
+        let rng = ring::rand::SystemRandom::new();
+        key.sign(padding, &rng, MESSAGE, &mut signature).unwrap();
+        signature
+    }
+
+    #[test]
+    fn rsa_verifies_with_each_of_its_hashes_and_no_other() {
+        use Algorithm::*;
+        let (e, n) = rsa_parts();
+        let key = short_form(&e, &n);
+        let signatures = [
+            (RsaSha1, octets(SHA1_SIGNATURE)),
+            (RsaSha256, rsa_signature(&RSA_PKCS1_SHA256)),
+            (RsaSha512, rsa_signature(&RSA_PKCS1_SHA512)),
+        ];
+        for (made_by, signature) in &signatures {
+            for (algorithm, _) in &signatures {
+                let good = algorithm.verify(&key, MESSAGE, signature);
+                assert_eq!(good, algorithm == made_by, "{made_by:?} as {algorithm:?}");
+            }
+            assert!(!made_by.verify(&key, b"other octets", signature));
+            assert!(!made_by.verify(&key, MESSAGE, &signature[1..]), "a leading octet is missing");
+            let longer = [&[0], &signature[..]].concat();
+            assert!(!made_by.verify(&key, MESSAGE, &longer), "longer than the modulus");
+        }
+    }
+
+    #[test]
+    fn rsa_keys_are_read_in_every_form_of_rfc_3110_section_2() {
+        let (e, n) = rsa_parts();
+        let signature = rsa_signature(&RSA_PKCS1_SHA256);
+        let good = |key: &[u8]| Algorithm::RsaSha256.verify(key, MESSAGE, &signature);
+        let long_form = [&[0, 0, 3], &e[..], &n].concat();
+        let padded = [&[0, 0, 5, 0, 0], &e[..], &[0, 0], &n].concat();
+        let mut even = e.clone();
+        *even.last_mut().unwrap() -= 1;
+        for (why, key, usable) in [
+            ("short form", short_form(&e, &n), true),
+            ("long form", long_form, true),
+            ("leading zeros", padded, true),
+            ("nothing", vec![], false),
+            ("no exponent", short_form(&[], &n), false),
+            ("exponent 1", short_form(&[1], &n), false),
+            ("even exponent", short_form(&even, &n), false),
+            ("exponent above 2^32 + 1", short_form(&[1, 0, 0, 0, 3], &n), false),
+            ("six octets of exponent", short_form(&[1, 0, 0, 0, 0, 1], &n), false),
+            ("exponent cut short", vec![200, 1, 0, 1], false),
+            ("long form cut short", vec![0, 1], false),
+            ("no modulus", short_form(&e, &[]), false),
+            ("modulus of 4104 bits", short_form(&e, &[&[0xff; 257], &n[..]].concat()), false),
+        ] {
+            assert_eq!(good(&key), usable, "{why}");
+        }
+    }
+
+    #[test]
+    fn rsa_keys_have_at_least_1024_bits() {
+        for ((key, signature), usable) in SMALL.into_iter().zip([false, true]) {
+            let good = Algorithm::RsaSha256.verify(&octets(key), MESSAGE, &octets(signature));
+            assert_eq!(good, usable);
+        }
+    }
+
+    /// The example of an RFC: DNSKEY, data that was signed up to the owner, RRSIG.
+    fn example(
+        dnskey: &str,
+        rrsig_head: &[u8],
+        signer: &str,
+        record: &[u8],
+        signature: &str,
+    ) -> bool {
+        let key = Rdata::from_bytes(octets(dnskey));
+        let key = Dnskey::parse(&key).unwrap();
+        let signer: Name = signer.parse().unwrap();
+        let head = [rrsig_head, &key.key_tag.to_be_bytes(), signer.as_wire()].concat();
+        let rrsig = Rdata::from_bytes([&head, &octets(signature)[..]].concat());
+        let signature = Rrsig::parse(&rrsig).unwrap();
+        let data = [&head, record].concat();
+        Algorithm::supported(key.algorithm, &Config::default()).unwrap().verify(
+            key.public_key,
+            &data,
+            signature.signature,
+        )
+    }
+
+    #[test]
+    fn ecdsa_and_ed25519_verify_the_examples_of_their_rfcs() {
+        // 2010-09-09 10:04:39 and 10:20:25, a month earlier each; www.example.net. A 192.0.2.1.
+        let a = b"\x03www\x07example\x03net\0\0\x01\0\x01\0\0\x0e\x10\0\x04\xc0\0\x02\x01";
+        let p256 = [
+            &[0, 1, 13, 3, 0, 0, 0x0e, 0x10][..],
+            &1_284_026_679u32.to_be_bytes(),
+            &1_281_607_479u32.to_be_bytes(),
+        ]
+        .concat();
+        let p384 = [
+            &[0, 1, 14, 3, 0, 0, 0x0e, 0x10][..],
+            &1_284_027_625u32.to_be_bytes(),
+            &1_281_608_425u32.to_be_bytes(),
+        ]
+        .concat();
+        // example.com. MX 10 mail.example.com.
+        let mx =
+            b"\x07example\x03com\0\0\x0f\0\x01\0\0\x0e\x10\0\x14\0\x0a\x04mail\x07example\x03com\0";
+        let ed = [
+            &[0, 15, 15, 2, 0, 0, 0x0e, 0x10][..],
+            &1_440_021_600u32.to_be_bytes(),
+            &1_438_207_200u32.to_be_bytes(),
+        ]
+        .concat();
+        let cases = [
+            (
+                "RFC 6605 section 6.1",
+                "AQEDDRqIyIYV1Df7uL+eGUKhkp8oVicGrmwr05nnsb+20ennW5K0qkKReuHGG3Ae8DXD/nvjAJy6/lovcTFskC3PDQA=",
+                p256,
+                "example.net.",
+                &a[..],
+                "qx6wLYqmh+l9oCKTN6qIc+bw6ya+KJ8oMz0YP107epXAyGmt+3SNruPFKG7tZoLBLlUzGGus7ZwmwWep666VCw==",
+            ),
+            (
+                "RFC 6605 section 6.2",
+                "AQEDDsSmGjYVnRjnyfpz6y/P2q5MH9hGNzAyfkhKyorwVUrptcP3oLF70gA7TSYcnpuUQjqYEOivF9Q0UhJK22EPjgfr/P7l+OTQcGPK6euRehpbq/CP5pVTYBelv6kyN+5uNA==",
+                p384,
+                "example.net.",
+                &a[..],
+                "/L5hDKIvGDyI1fcARX3z65qrmPsVz73QD1Mr5CEqOiLP95hxQouuroGCeZOvzFaxsT8Glr74hbavRKayJNuydCuzWTSSPdz7wnqXL5bdcJzusdnI0RSMROxxwGipWcJm",
+            ),
+            (
+                "RFC 8080 section 6.1",
+                "AQEDD5dNlqItIkvAGtuRUJFHfUTM2RyaQaEUMAEBF9UsWSQO",
+                ed,
+                "example.com.",
+                &mx[..],
+                "oL9krJun7xfBOIWcGHi7mag5/hdZrKWw15jPGrHpjQeRAvTdszaPD+QLs3fx8A4M3e23mRZ9VrbpMngwcrqNAg==",
+            ),
+        ];
+        for (why, key, head, signer, record, signature) in cases {
+            assert!(example(key, &head, signer, record, signature), "{why}");
+            let mut other = record.to_vec();
+            *other.last_mut().unwrap() ^= 1;
+            assert!(!example(key, &head, signer, &other, signature), "{why}: other data");
+        }
+    }
+
+    #[test]
+    fn keys_and_signatures_of_the_wrong_form_do_not_verify() {
+        use Algorithm::*;
+        for algorithm in [RsaSha1, RsaSha256, RsaSha512, EcdsaP256, EcdsaP384, Ed25519] {
+            for len in [0, 1, 31, 32, 33, 63, 64, 65, 95, 96, 97, 300] {
+                for fill in [0, 4, 0xff] {
+                    let (key, signature) = (vec![fill; len], vec![fill; 2 * len]);
+                    assert!(!algorithm.verify(&key, MESSAGE, &signature), "{algorithm:?} {len}");
+                    assert!(!algorithm.verify(&key, MESSAGE, &[0; 64]), "{algorithm:?} {len}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ed25519_refuses_a_scalar_that_is_not_reduced_rfc_8032_section_5_1_7() {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+        let key = pair.public_key().as_ref();
+        let good = pair.sign(MESSAGE).as_ref().to_vec();
+        assert!(Algorithm::Ed25519.verify(key, MESSAGE, &good));
+        // The order of the group, little-endian; S + L is the same scalar.
+        let order: [u8; 32] = [
+            0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9,
+            0xde, 0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+        ];
+        let mut malleable = good;
+        let mut carry = 0u16;
+        for (octet, add) in malleable[32..].iter_mut().zip(order) {
+            carry += u16::from(*octet) + u16::from(add);
+            *octet = carry.to_be_bytes()[1];
+            carry >>= 8;
+        }
+        assert!(!Algorithm::Ed25519.verify(key, MESSAGE, &malleable));
+    }
+
+    #[test]
+    fn only_tests_believe_old_algorithms_unseen() {
+        let config = Config::default();
+        let fake = Config { fake_sha1: true, ..Config::default() };
+        let fake_dsa = Config { fake_dsa: true, ..Config::default() };
+        for number in 0..=255 {
+            let known = Algorithm::supported(number, &config);
+            assert_eq!(
+                known.is_some(),
+                matches!(number, 5 | 7 | 8 | 10 | 13 | 14 | 15),
+                "{number}"
+            );
+            assert_ne!(known, Some(Algorithm::Fake));
+            let believed = Algorithm::supported(number, &fake) == Some(Algorithm::Fake);
+            assert_eq!(believed, matches!(number, 3 | 5 | 6 | 7), "{number}");
+            let believed = Algorithm::supported(number, &fake_dsa) == Some(Algorithm::Fake);
+            assert_eq!(believed, matches!(number, 3 | 6), "{number}");
+        }
+    }
+
+    #[test]
+    fn verifications_weigh_what_they_cost() {
+        let (e, n) = rsa_parts();
+        let large = short_form(&e, &[&n[..], &n].concat());
+        for (algorithm, key, weight, bits) in [
+            (Algorithm::RsaSha256, short_form(&e, &n), 1, 2048),
+            (Algorithm::RsaSha1, large, 2, 4096),
+            (Algorithm::RsaSha512, vec![], 1, 0),
+            (Algorithm::EcdsaP256, vec![0; 64], 2, 256),
+            (Algorithm::EcdsaP384, vec![0; 96], 8, 384),
+            (Algorithm::Ed25519, vec![0; 32], 2, 256),
+        ] {
+            assert_eq!((algorithm.weight(&key), algorithm.key_bits(&key)), (weight, bits));
+        }
+    }
+}

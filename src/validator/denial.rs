@@ -236,6 +236,10 @@ fn worth(opt_out: bool) -> Proof {
 /// Whether the types at `name` deny `rtype`, spoken by the right side of a zone cut: the parent
 /// about DS, the child about everything else (RFC 4035 §5.4, RFC 6840 §4.1, §4.4).
 fn denies_type(types: TypeBitmap<'_>, name: &Name, rtype: RecordType) -> bool {
+    if rtype == RecordType::ANY {
+        // Nothing may be there but what proves that nothing is.
+        return types.iter().all(|other| other.is_dnssec() || other == RecordType::NXNAME);
+    }
     let right_side = match rtype {
         RecordType::DS => name.is_root() || !types.contains(RecordType::SOA),
         _ => !is_delegation(types),

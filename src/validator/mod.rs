@@ -71,7 +71,7 @@ impl Validation {
     /// Of an answer that nobody looked at yet. It should be what one response said: aliases with
     /// or without what they lead to, or a denial.
     pub fn new(answer: Answer) -> Self {
-        Self { judge: Judge::new(answer), memory: Memory::new(BOGUS_RETRIES.default) }
+        Self { judge: Judge::new(answer), memory: Memory::default() }
     }
 
     /// Takes one event and says what comes next. Until [`Action::Finish`], every action asks for
@@ -80,7 +80,10 @@ impl Validation {
     pub fn handle(&mut self, event: Event<'_>, view: &mut View<'_>, now: Now) -> Action {
         let mut scope = Scope::new(view, &mut self.memory, now);
         match event {
-            Event::Start => {}
+            Event::Start => {
+                let retries = u32::from(BOGUS_RETRIES.default);
+                scope.memory.retries = retries.min(scope.config.val_max_restart);
+            }
             Event::Resolved { question, answer } => {
                 self.judge.resolved(question, answer, &mut scope);
             }

@@ -230,3 +230,59 @@ fn blocks(octets: usize) -> u32 {
 pub(super) fn lacks(types: TypeBitmap<'_>, rtype: RecordType) -> bool {
     !types.contains(rtype) && !types.contains(RecordType::CNAME)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Mono;
+
+    #[test]
+    fn hashes_are_those_of_rfc_5155_appendix_a() {
+        let parameters = Parameters { iterations: 12, salt: &[0xaa, 0xbb, 0xcc, 0xdd] };
+        for (name, expected) in [
+            ("example.", "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom"),
+            ("a.example.", "35mthgpgcu1qg68fab165klnsnk3dpvl"),
+            ("ai.example.", "gjeqe526plbf1g8mklp59enfd789njgi"),
+            ("ns1.example.", "2t7b4g4vsa5smi47k61mv5bv1a22bojr"),
+            ("ns2.example.", "q04jkcevqvmu85r014c7dkba38o0ji5r"),
+            ("w.example.", "k8udemvp1j2f7eg6jebps17vp3n8i58h"),
+            ("*.w.example.", "r53bq7cc2uvmubfu5ocmm6pers9tk9en"),
+            ("X.W.EXAMPLE.", "b4um86eghhds6nea196smvmlo4ors995"),
+            ("y.w.example.", "ji6neoaepv8b5o6k4ev33abha8ht9fgc"),
+            ("x.y.w.example.", "2vptu5timamqttgl4luu9kg21e0aor3s"),
+            ("xx.example.", "t644ebqk9bibcna874givr6joj62mlhv"),
+        ] {
+            let mut budget = Budget::new(Mono::ZERO, 1);
+            let hash = Hashes::default().hash(&name.parse().unwrap(), parameters, &mut budget);
+            let text = BASE32HEX_NOPAD.encode(&hash.unwrap()).to_ascii_lowercase();
+            assert_eq!(text, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn blocks_are_counted_with_the_salt() {
+        for (octets, expected) in [(0, 1), (55, 1), (56, 2), (119, 2), (120, 3), (275, 5)] {
+            assert_eq!(blocks(octets), expected, "{octets}");
+        }
+    }
+
+    #[test]
+    fn the_last_record_covers_around_the_end_and_the_only_one_all_but_itself() {
+        let record = |owner: u8, next: u8| Record {
+            owner: [owner; 20],
+            next: [next; 20],
+            opt_out: false,
+            types: TypeBitmap::parse(&[]).unwrap(),
+            parameters: Parameters { iterations: 0, salt: &[] },
+        };
+        for (owner, next, covered, not) in [
+            (10, 20, vec![11, 19], vec![9, 10, 20, 21]),
+            (200, 10, vec![201, 255, 0, 9], vec![10, 11, 199, 200]),
+            (7, 7, vec![0, 6, 8, 255], vec![7]),
+        ] {
+            let record = record(owner, next);
+            assert!(covered.iter().all(|hash| record.covers(&[*hash; 20])), "{owner} {next}");
+            assert!(!not.iter().any(|hash| record.covers(&[*hash; 20])), "{owner} {next}");
+        }
+    }
+}

@@ -21,7 +21,7 @@ pub struct View<'a> {
 }
 
 /// What a validation remembers between events.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Memory {
     /// Zones settled on the way, so that an entry with TTL 0 serves the validation it was made for.
     zones: Vec<Arc<KeyEntry>>,
@@ -30,13 +30,7 @@ pub(super) struct Memory {
     /// Signed data is put together here.
     pub(super) buffer: Vec<u8>,
     /// How often an answer that failed may still be asked for again.
-    pub(super) retries: u8,
-}
-
-impl Memory {
-    pub(super) fn new(retries: u8) -> Self {
-        Self { zones: Vec::new(), hashes: Hashes::default(), buffer: Vec::new(), retries }
-    }
+    pub(super) retries: u32,
 }
 
 /// The view, the memory and the time, as one argument.

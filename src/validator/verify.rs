@@ -227,3 +227,74 @@ fn is_after(a: u32, b: u32) -> bool {
 fn seconds_until(expiration: u32, date: u32) -> u32 {
     if is_after(expiration, date) { expiration.wrapping_sub(date) } else { 0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::RecordType;
+
+    /// Whether a signature with these dates is good at that date, without allowance.
+    fn dated(inception: u32, expiration: u32, date: u32) -> Result<(), Reason> {
+        let config = Config { val_sig_skew_min: 0, val_sig_skew_max: 0, ..Config::default() };
+        let rrsig = Rrsig {
+            type_covered: RecordType::A,
+            algorithm: 15,
+            labels: 0,
+            original_ttl: 0,
+            expiration,
+            inception,
+            key_tag: 0,
+            signer: Name::root(),
+            signature: &[],
+        };
+        check_dates(&rrsig, date, &config)
+    }
+
+    #[test]
+    fn dates_go_on_after_2106_rfc_4034_section_3_1_5() {
+        const LAST: u32 = u32::MAX;
+        for (why, inception, expiration, date, expected) in [
+            ("inside", 100, 200, 150, Ok(())),
+            ("first second", 100, 200, 100, Ok(())),
+            ("last second", 100, 200, 200, Ok(())),
+            ("too early", 100, 200, 99, Err(Reason::SignatureNotYetValid)),
+            ("too late", 100, 200, 201, Err(Reason::SignatureExpired)),
+            ("backwards", 200, 100, 150, Err(Reason::SignatureExpiredBeforeValid)),
+            ("before the wrap", LAST - 100, 100, LAST - 50, Ok(())),
+            ("after the wrap", LAST - 100, 100, 50, Ok(())),
+            (
+                "too early at the wrap",
+                LAST - 100,
+                100,
+                LAST - 101,
+                Err(Reason::SignatureNotYetValid),
+            ),
+            ("too late after the wrap", LAST - 100, 100, 101, Err(Reason::SignatureExpired)),
+            ("begins after the wrap", 10, 100, LAST, Err(Reason::SignatureNotYetValid)),
+            ("ended before the wrap", LAST - 100, LAST - 10, 5, Err(Reason::SignatureExpired)),
+        ] {
+            assert_eq!(dated(inception, expiration, date), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn time_left_ends_at_zero() {
+        assert_eq!(seconds_until(200, 150), 50);
+        assert_eq!(seconds_until(200, 250), 0);
+        assert_eq!(seconds_until(10, u32::MAX), 11);
+    }
+
+    #[test]
+    fn the_most_telling_reason_is_given() {
+        for (reasons, expected) in [
+            (vec![], Reason::RrsigsMissing),
+            (vec![Reason::DnskeyMissing, Reason::RrsigsMissing], Reason::DnskeyMissing),
+            (vec![Reason::SignatureExpired, Reason::DnskeyMissing], Reason::SignatureExpired),
+            (vec![Reason::BogusSignature, Reason::SignatureExpired], Reason::BogusSignature),
+        ] {
+            let mut failure = Failure::default();
+            reasons.into_iter().for_each(|reason| failure.note(reason));
+            assert_eq!(failure.0, expected);
+        }
+    }
+}

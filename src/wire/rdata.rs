@@ -481,6 +481,25 @@ impl<'a> TypeBitmap<'a> {
         rest.is_empty().then_some(Self(octets))
     }
 
+    /// The types whose bits are set, in ascending order.
+    pub fn iter(self) -> impl Iterator<Item = RecordType> {
+        let mut rest = self.0;
+        let windows = std::iter::from_fn(move || {
+            let [window, len, tail @ ..] = rest else { return None };
+            let (bits, after) = tail.split_at_checked(usize::from(*len))?;
+            rest = after;
+            Some((*window, bits))
+        });
+        windows.flat_map(|(window, bits)| {
+            (0..=u8::MAX)
+                .filter(|low| {
+                    let octet = bits.get(usize::from(low / 8)).unwrap_or(&0);
+                    octet & (0x80 >> (low % 8)) != 0
+                })
+                .map(move |low| RecordType(u16::from_be_bytes([window, low])))
+        })
+    }
+
     /// Whether the bit of `rtype` is set.
     pub fn contains(self, rtype: RecordType) -> bool {
         let [high, low] = rtype.0.to_be_bytes();
@@ -550,6 +569,7 @@ mod tests {
         }
         assert!(bitmap.contains(RecordType(1234)));
         assert!(!bitmap.contains(RecordType::AAAA) && !bitmap.contains(RecordType(1235)));
+        assert_eq!(bitmap.iter().map(|rtype| rtype.0).collect::<Vec<_>>(), [1, 15, 46, 47, 1234]);
         for (why, bad) in [
             ("window of 0 octets", &[0, 0][..]),
             ("window of 33 octets", &[0, 33]),

@@ -52,6 +52,8 @@ fn a_denial_proves_what_the_answer_says() {
         // No data.
         ("type absent", "a", T::AAAA, ne, records(&[("a", "cut", A)]), ne, proven),
         ("type present", "a", T::A, ne, records(&[("a", "cut", A)]), ne, unproven),
+        ("any type present", "a", T::ANY, ne, records(&[("a", "cut", A)]), ne, unproven),
+        ("no type present", "a", T::ANY, ne, records(&[("a", "cut", &[T::RRSIG, T::NSEC])]), ne, proven),
         ("alias present", "a", T::AAAA, ne, records(&[("a", "cut", &[T::CNAME, T::NSEC])]), ne, unproven),
         ("DNAME at the name itself", "dn", T::A, ne, records(&[("dn", "z", &[T::DNAME, T::NSEC])]), ne, proven),
         ("apex", "", T::A, ne, records(&[("", "a", APEX)]), ne, proven),
