@@ -82,6 +82,15 @@ impl Minimiser {
         self.labels = self.next(self.labels, question.name.label_count());
     }
 
+    /// Walks down to QNAME one label at a time from the zone of now on, whatever the configuration
+    /// says: the only way to find out where the zones above it are cut.
+    pub(super) fn walk_down(&mut self, zone: &Name, question: &Question) {
+        let full = question.name.label_count();
+        self.active = true;
+        self.strict = false;
+        self.labels = (zone.label_count() + 1).min(full);
+    }
+
     /// Stop shortening.
     pub(super) fn give_up(&mut self) {
         self.active = false;

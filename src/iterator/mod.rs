@@ -92,6 +92,8 @@ pub struct Iteration {
     spare: Option<(Spare, Response)>,
     /// Exchanges that failed for want of a socket.
     no_socket: u8,
+    /// Whether the parent zone was looked for label by label.
+    walked_down: bool,
     /// Whether the zone above was asked for missing glue.
     went_up: bool,
 }
@@ -143,6 +145,7 @@ impl Iteration {
             answered_by: None,
             spare: None,
             no_socket: 0,
+            walked_down: false,
             went_up: false,
         }
     }

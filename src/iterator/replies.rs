@@ -127,6 +127,9 @@ impl Iteration {
                 return self.ask_again(reply.pending.server, view, now, rng);
             }
         }
+        if self.is_from_below_the_cut(class, &reply) {
+            return self.find_parent(&reply, view, now, rng);
+        }
         self.store_primed(&reply, view, now);
         let unsigned = lacks_signatures(&reply, view, now);
         let response = self.response(class, &reply, view.config);
@@ -139,6 +142,29 @@ impl Iteration {
             return self.proceed(view, now, rng);
         }
         self.respond(response);
+    }
+
+    /// Whether the child's side of a cut denies DS there, which only the parent can: a server of
+    /// both, or of zones with the parent between them (RFC 4035 §3.1.4.1).
+    fn is_from_below_the_cut(&self, class: Class, reply: &Reply) -> bool {
+        let apex = |rrset: &Rrset| rrset.is(&self.question.name, RecordType::SOA);
+        self.question.rtype == RecordType::DS
+            && class == Class::NoData
+            && !self.walked_down
+            && self.question.name.is_below(&reply.zone)
+            && reply.scrubbed.authority.iter().any(apex)
+    }
+
+    /// Looks for the parent zone, one label at a time; the same servers may be all there is.
+    fn find_parent(&mut self, reply: &Reply, view: &mut View<'_>, now: Now, rng: &mut Rng) {
+        self.walked_down = true;
+        if let Some(minimiser) = &mut self.minimiser {
+            minimiser.walk_down(&reply.zone, &self.question);
+        }
+        if let Some(cut) = &mut self.cut {
+            cut.next_question();
+        }
+        self.ask_again(reply.pending.server, view, now, rng);
     }
 
     /// The response as it is handed over.

@@ -285,7 +285,7 @@ pub(super) fn answer_authority(scrubbed: &Scrubbed, negative: bool, config: &Con
     for rrset in &scrubbed.authority {
         let keep = match rrset.rtype {
             RecordType::SOA => negative,
-            RecordType::NS => !config.iter_scrub_promiscuous,
+            RecordType::NS => !negative && !config.iter_scrub_promiscuous,
             RecordType::NSEC | RecordType::NSEC3 => true,
             _ => false,
         };
@@ -325,8 +325,15 @@ pub(super) fn answer_additional(
             && bailiwick.contains(&record.owner)
     });
     let mut sets = group(records, bailiwick.config.iter_scrub_rrsig);
-    sets.iter_mut().for_each(|rrset| remove_private(rrset, bailiwick.config));
-    sets.retain(|rrset| !rrset.rdata.is_empty());
+    for rrset in &mut sets {
+        remove_private(rrset, bailiwick.config);
+        find_signatures(rrset, message, bailiwick.config.iter_scrub_rrsig);
+    }
+    // What is in another section already is not said twice.
+    sets.retain(|rrset| {
+        let known = rrsets.iter().any(|known| known.is(&rrset.owner, rrset.rtype));
+        !rrset.rdata.is_empty() && !known
+    });
     sets
 }
 

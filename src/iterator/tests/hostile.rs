@@ -82,6 +82,12 @@ fn promiscuous_records_stay_when_the_operator_wants_them() {
     let response = world.response("www.example.com. A");
     assert_eq!(show(&response.answer.authority), "example.com. NS ns.example.com.");
     assert_eq!(show(&response.answer.additional), "ns.example.com. A 10.0.2.1");
+
+    let config = Config { iter_scrub_promiscuous: false, ..plain() };
+    let reply = "AA; NXDOMAIN; au example.com. SOA; au example.com. NS ns.example.com.";
+    let mut world = World::with_config(config, &[("10.0.2.1", "*. *", reply)]);
+    let response = world.response("no.example.com. A");
+    assert_eq!(show(&response.answer.authority), "example.com. SOA", "never in denials");
 }
 
 #[test]

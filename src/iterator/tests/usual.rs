@@ -293,6 +293,27 @@ fn ds_is_asked_at_the_parent() {
 }
 
 #[test]
+fn the_childs_denial_of_ds_is_not_the_parents() {
+    // The root server serves example.com. too, but not com.
+    let mut world = World::new(&[
+        ("10.0.0.1", "example.com. DS", "AA; au example.com. SOA"),
+        ("10.0.1.1", "example.com. DS", "AA; an example.com. DS digest"),
+    ]);
+    let response = world.response("example.com. DS");
+    assert_eq!(
+        (response.zone, show(&response.answer.answer)),
+        (name("com."), "example.com. DS".into())
+    );
+    assert_eq!(
+        world.asked[1..],
+        ["10.0.0.1 example.com. DS", "10.0.0.1 com. A", "10.0.1.1 example.com. DS",]
+    );
+    // Where nobody else knows, that is all there is.
+    let mut world = World::new(&[("10.0.1.1", "example.com. DS", "AA; au example.com. SOA")]);
+    assert_eq!(world.answer("example.com. DS"), "NOERROR");
+}
+
+#[test]
 fn a_referral_in_reply_to_ds_answers_when_it_says_something_about_ds() {
     let ns = "au example.com. NS ns.example.com.; ad ns.example.com. A 10.0.2.1";
     for (case, says, answer, authority) in [
