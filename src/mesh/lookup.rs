@@ -42,6 +42,7 @@ pub(super) fn validated(
 ) -> Option<Answer> {
     let settled = |status| status != SecurityStatus::Indeterminate;
     find(cache, question, now, settled)
+        .or_else(|| cache.failure(question, now).map(|cached| cached.value))
         .or_else(|| below_dname(cache, question, now))
         .or_else(|| below_nxdomain(cache, question, config, now))
 }
