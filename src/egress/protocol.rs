@@ -294,6 +294,8 @@ fn take<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), Garbage> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn request(to: &str) -> Request {
@@ -416,6 +418,26 @@ mod tests {
         ];
         for (ip, expected) in cases {
             assert_eq!(one_host(ip.parse().unwrap()).is_ok(), expected, "{ip}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is read as a request or a reply is, byte for byte, what would be sent for it:
+        /// no two frames mean the same, and nothing in a frame is ignored.
+        #[test]
+        fn what_is_read_is_what_would_be_sent(
+            magic in prop_oneof![Just(*b"PBQ1"), Just(*b"PBR1")],
+            kind in 0u8..5, family in prop_oneof![Just(0u8), Just(4), Just(6), any::<u8>()],
+            mut rest in any::<[u8; 34]>(), used in 0usize..=34,
+        ) {
+            rest[used..].fill(0);
+            let frame = [&magic[..], &rest[..8], &[kind, family], &rest[8..]].concat();
+                        if let Ok(request) = Request::decode(&frame) {
+                prop_assert_eq!(&request.encode()[..], &frame[..]);
+            }
+            if let Ok(reply) = Reply::decode(&frame[..Reply::LEN]) {
+                prop_assert_eq!(&reply.encode()[..], &frame[..Reply::LEN]);
+            }
         }
     }
 }
