@@ -81,9 +81,8 @@ mod tests {
             tcp: vec![listener(5, "127.0.0.1:53")],
             ..Claimed::default()
         };
-        let mut config = Config::default();
-        config.interfaces =
-            vec!["127.0.0.1:53".parse().unwrap(), "192.0.2.1:5353".parse().unwrap()];
+        let interfaces = ["127.0.0.1:53", "192.0.2.1:5353"].map(|text| text.parse().unwrap());
+        let mut config = Config { interfaces: interfaces.into(), ..Config::default() };
         let found = mismatches(&config, &claimed);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains("192.0.2.1:5353") && found[0].contains("no TCP socket"));
