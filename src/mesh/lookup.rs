@@ -22,6 +22,23 @@ pub(super) fn dangling(answer: &Answer) -> Option<Name> {
     (!whole).then_some(target)
 }
 
+/// Whether the aliases of an answer lead back to one of them.
+pub(super) fn is_circular(answer: &Answer) -> bool {
+    if answer.question.rtype == RecordType::CNAME || answer.question.rtype == RecordType::ANY {
+        return false;
+    }
+    let mut name = answer.question.name.clone();
+    for _ in 0..=aliases(answer) {
+        let link = answer.answer.iter().find(|rrset| rrset.is(&name, RecordType::CNAME));
+        match link.and_then(Rrset::alias_target) {
+            Some(next) => name = next,
+            None => return false,
+        }
+    }
+    // More links than there are aliases: one was used twice.
+    true
+}
+
 /// How many aliases the answer section holds.
 pub(super) fn aliases(answer: &Answer) -> usize {
     answer.answer.iter().filter(|rrset| rrset.rtype == RecordType::CNAME).count()

@@ -15,7 +15,7 @@ use super::{Context, lookup};
 use crate::budget::{BOGUS_RETRIES, Budget};
 use crate::cache::{Answer, Cache};
 use crate::iterator::Iteration;
-use crate::status::SecurityStatus;
+use crate::status::{Reason, SecurityStatus};
 use crate::validator::{Action, Event, Validation, View};
 use crate::wire::Question;
 
@@ -177,6 +177,10 @@ impl Resolve {
         let bogus = answer.status == SecurityStatus::Bogus;
         if !bogus && self.kind != Kind::Unvalidated {
             lookup::store_rrsets(cache, &answer, cx.now);
+        }
+        if !bogus && lookup::is_circular(&answer) {
+            let failure = Answer::failure(self.question.clone(), Reason::AliasLimit);
+            return self.finish(failure, cx, cache);
         }
         if !bogus && lookup::dangling(&answer).is_some() {
             return self.chase(answer, budget);
