@@ -28,8 +28,8 @@ pub const LATENCY: Duration = Duration::from_millis(10);
 /// When simulations begin: some day in 2026, a whole hour.
 const BEGIN: UnixTime = UnixTime(1_790_002_800);
 
-/// How long work may go on after the last client has its answer.
-const AFTERWARDS: Duration = Duration::from_secs(10);
+/// How long work for the cache may go on before the next step, after the client has its answer.
+const AFTERWARDS: Duration = Duration::from_secs(1);
 
 /// A resolver among the servers of a world, in simulated time.
 pub struct Sim {
