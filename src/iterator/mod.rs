@@ -329,6 +329,7 @@ impl Iteration {
         };
         self.blamed.push(server);
         cut.next_question();
+        cut.forget_lookups();
         if let Some(target) = cut.target(server) {
             target.excluded = false;
             target.fault = None;

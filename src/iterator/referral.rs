@@ -42,8 +42,7 @@ pub(super) fn read(
     let ns = scrubbed.authority.get(at)?;
     let config = bailiwick.config;
     let ttl = ns.ttl.min(config.cache_max_ttl).max(config.cache_min_ttl).min(MAX_DELEGATION_TTL);
-    let names: Vec<Name> =
-        ns.rdata.iter().take(NS_NAMES_SEEN).filter_map(|rdata| rdata.as_name(ns.rtype)).collect();
+    let names = server_names(ns);
     let glue = glue(message, &names, bailiwick);
     let servers = choose(names, &glue, config, rng);
     let glue = bound(glue, &servers);
@@ -56,6 +55,17 @@ pub(super) fn read(
         source: DelegationSource::Referral,
     };
     Some(Referral { ds: ds(&ns.owner, scrubbed), point })
+}
+
+/// The names in an NS RRset, each once whatever its letter case.
+fn server_names(ns: &Rrset) -> Vec<Name> {
+    let mut names: Vec<Name> = Vec::new();
+    for name in ns.rdata.iter().take(NS_NAMES_SEEN).filter_map(|rdata| rdata.as_name(ns.rtype)) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 /// Addresses of `names` in the additional section. With `harden-glue` only of names the server
@@ -256,6 +266,13 @@ mod tests {
 
         let few = Config { iter_scrub_ns: 2, ..Config::default() };
         assert_eq!(referral(&few, 9_999, &reply).point.servers.len(), 2);
+    }
+
+    #[test]
+    fn letter_case_does_not_make_another_server() {
+        let reply =
+            "au child.example. NS ns.child.example.; au child.example. NS NS.Child.example.";
+        assert_eq!(referral(&Config::default(), 9_999, reply).point.servers.len(), 1);
     }
 
     #[test]

@@ -281,11 +281,13 @@ impl Chain<'_> {
 /// (`iter-scrub-promiscuous`). The SOA stays when the answer is `negative`: with an alias that
 /// leads elsewhere it would deny the target, which is another question.
 pub(super) fn answer_authority(scrubbed: &Scrubbed, negative: bool, config: &Config) -> Vec<Rrset> {
+    // Without SOA the NS records are all there is to say about a denial.
+    let denied = negative && scrubbed.authority.iter().any(|rrset| rrset.rtype == RecordType::SOA);
     let mut kept: Vec<Rrset> = Vec::new();
     for rrset in &scrubbed.authority {
         let keep = match rrset.rtype {
             RecordType::SOA => negative,
-            RecordType::NS => !negative && !config.iter_scrub_promiscuous,
+            RecordType::NS => !denied && !config.iter_scrub_promiscuous,
             RecordType::NSEC | RecordType::NSEC3 => true,
             _ => false,
         };

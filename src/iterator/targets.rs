@@ -275,25 +275,28 @@ impl Cut {
             .flat_map(|rrset| rrset.rdata.iter().filter_map(|rdata| rdata.as_ip()))
             .collect();
         ips.truncate(ADDRESSES_PER_NAME.default.into());
-        let Some(host) = self.hosts.iter_mut().find(|host| host.asked == answer.question.name)
-        else {
-            return;
-        };
-        if ips.is_empty() && owner != host.asked && host.aliases < MAX_HOST_ALIASES {
-            host.asked = owner;
-            host.aliases += 1;
-            *host.lookup(rtype) = Lookup::Open;
-            return;
+        let mut ports = Vec::new();
+        // Several servers may be aliases of one name.
+        let asked = |host: &&mut Host| host.asked == answer.question.name;
+        for host in self.hosts.iter_mut().filter(asked) {
+            if ips.is_empty() && owner != host.asked && host.aliases < MAX_HOST_ALIASES {
+                host.asked = owner.clone();
+                host.aliases += 1;
+                *host.lookup(rtype) = Lookup::Open;
+                continue;
+            }
+            *host.lookup(rtype) = Lookup::Done;
+            host.found |= !ips.is_empty();
+            if answer.rcode == Rcode::NXDOMAIN {
+                // A name that does not exist has no address of the other family either.
+                (host.v4, host.v6) = (Lookup::Done, Lookup::Done);
+            }
+            ports.push(host.port);
         }
-        *host.lookup(rtype) = Lookup::Done;
-        host.found |= !ips.is_empty();
-        if answer.rcode == Rcode::NXDOMAIN {
-            // A name that does not exist has no address of the other family either.
-            (host.v4, host.v6) = (Lookup::Done, Lookup::Done);
-        }
-        let port = host.port;
-        for ip in ips {
-            self.add(SocketAddr::new(ip, port), config);
+        for port in ports {
+            for ip in &ips {
+                self.add(SocketAddr::new(*ip, port), config);
+            }
         }
     }
 
@@ -373,7 +376,10 @@ impl Cut {
             }
             let rtype = host.next_family(view.config);
             *host.lookup(rtype) = Lookup::Pending;
-            needs.push(Question::new(host.asked.clone(), rtype));
+            let need = Question::new(host.asked.clone(), rtype);
+            if !needs.contains(&need) {
+                needs.push(need);
+            }
         }
         needs
     }
@@ -444,6 +450,15 @@ impl Cut {
             Some(Fault::Refused) => Reason::ServersRefused,
             Some(Fault::Lame) => Reason::LameDelegation,
             Some(Fault::ServFail | Fault::Broken) | None => Reason::NoReachableAuthority,
+        }
+    }
+
+    /// Lookups under way were given up with the iteration's end.
+    pub(super) fn forget_lookups(&mut self) {
+        for lookup in self.hosts.iter_mut().flat_map(|host| [&mut host.v4, &mut host.v6]) {
+            if *lookup == Lookup::Pending {
+                *lookup = Lookup::Open;
+            }
         }
     }
 

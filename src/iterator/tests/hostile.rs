@@ -87,7 +87,7 @@ fn promiscuous_records_stay_when_the_operator_wants_them() {
     let reply = "AA; NXDOMAIN; au example.com. SOA; au example.com. NS ns.example.com.";
     let mut world = World::with_config(config, &[("10.0.2.1", "*. *", reply)]);
     let response = world.response("no.example.com. A");
-    assert_eq!(show(&response.answer.authority), "example.com. SOA", "never in denials");
+    assert_eq!(show(&response.answer.authority), "example.com. SOA", "not beside a SOA");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Conversations with scripted servers, in simulated time: one per behavior of the iterator.
 
+mod chaos;
 mod configured;
 mod hostile;
 mod servers;
