@@ -2,12 +2,20 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use prebound::cache::{Answer, Cache, HotEdns, HotQuery};
 use prebound::clock::{Mono, Now, Rng, UnixTime};
 use prebound::config::Config;
+use prebound::frontend::{Ask, Outcome, Resolver, Shared, Source, Worker};
+use prebound::metrics::Metrics;
+use prebound::policy::Policy;
 use prebound::status::{Reason, SecurityStatus};
-use prebound::wire::{Class, Header, Question, Rcode, Rdata, RecordType, Rrset};
+use prebound::wire::{Builder, Class, Edns, Header, Question, Rcode, Rdata, RecordType, Rrset};
 use rand::SeedableRng;
 
 thread_local!(static ALLOCATIONS: Cell<u64> = const { Cell::new(0) });
@@ -115,4 +123,51 @@ fn query(question: &Question, flags: Header, dnssec_ok: Option<bool>) -> HotQuer
         class: Class::IN,
         edns: dnssec_ok.map(|dnssec_ok| HotEdns { udp_size: 1_232, dnssec_ok }),
     }
+}
+
+/// Nobody is asked when the cache answers.
+#[derive(Clone)]
+struct Nobody;
+
+impl Resolver for Nobody {
+    fn resolve(&self, _: Ask) -> impl Future<Output = Rc<Answer>> + 'static {
+        std::future::pending()
+    }
+}
+
+#[test]
+fn from_datagram_to_datagram_a_hit_does_not_allocate() {
+    let config = Config { edns_tcp_keepalive: true, ..Config::default() };
+    let shared = Arc::new(Shared {
+        policy: ArcSwap::from_pointee(Policy::new(&config, "host")),
+        cache: Arc::new(warm()),
+        metrics: Arc::new(Metrics::new(1)),
+        config: Arc::new(ArcSwap::from_pointee(config)),
+    });
+    let worker = Worker::new(shared, 0, Nobody);
+    let queries =
+        ["www.example.", "NX.example.", "bogus.example.", "failed.example."].map(|name| {
+            let mut builder = Builder::new(Header::default().with_rd(true), 512);
+            builder.question(&question(name));
+            builder.finish(Some(&Edns::new(1232, true)))
+        });
+    let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 4_711));
+    let mut out = [0; 4_096];
+    let mut ask =
+        |query: &[u8], stream| match worker.handle(query, Source { client, stream }, NOW, &mut out)
+        {
+            Outcome::Answered(len) => len,
+            _ => 0,
+        };
+    assert!(ask(&queries[0], false) > Header::LEN);
+    let before = ALLOCATIONS.get();
+
+    for _ in 0..1_000 {
+        for query in &queries {
+            for stream in [false, true] {
+                assert!(ask(query, stream) > Header::LEN);
+            }
+        }
+    }
+    assert_eq!(ALLOCATIONS.get(), before);
 }

@@ -243,8 +243,14 @@ fn build(answer: &Answer, dnssec_ok: bool, settings: &Settings) -> Option<Built>
     let question_end = builder.len();
 
     let mut rotation = Rotation::default();
+    // A denial is complete with its SOA and proofs.
+    let spare = |section: Section, rrset: &Rrset| {
+        let denial = section == Section::Authority && denies(answer);
+        denial && settings.minimal_responses && rrset.rtype == RecordType::NS
+    };
     let mut section = |section: Section, rrsets: &[Rrset]| {
-        for rrset in rrsets.iter().filter(|rrset| is_shown(answer, rrset, dnssec_ok)) {
+        let shown = rrsets.iter().filter(|rrset| is_shown(answer, rrset, dnssec_ok));
+        for rrset in shown.filter(|rrset| !spare(section, rrset)) {
             let at = builder.len();
             let ttl = settings.ttl_in(answer, section, rrset);
             builder.rrset_with_ttl(section, rrset, ttl, dnssec_ok).ok()?;

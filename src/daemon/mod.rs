@@ -24,6 +24,7 @@ use nix::errno::Errno;
 use rand::SeedableRng;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
@@ -62,6 +63,8 @@ pub fn main() -> ExitCode {
 struct Daemon {
     shared: Arc<Shared>,
     workers: Vec<Running>,
+    /// Which workers have ended.
+    ended: UnboundedReceiver<usize>,
     operators: Operators,
     stop: watch::Sender<bool>,
     notifier: Notifier,
@@ -86,6 +89,7 @@ fn start(args: &Args) -> Result<Daemon, u8> {
     let passed = descriptors::passed();
     let Loaded { config, settings, notices, path } = config::load(args.config.as_deref())
         .map_err(|errors| refused(exit::FAILURE, errors.to_string()))?;
+    let config = reload::completed(config);
     let ports = Ports { tls: config.tls_port, https: config.https_port };
     let mut claimed = passed
         .and_then(|passed| Claimed::sort(passed, &ports))
@@ -121,11 +125,13 @@ fn start(args: &Args) -> Result<Daemon, u8> {
     let http = std::mem::take(&mut claimed.http);
     let operators = Operators::new(&shared, settings, control, http);
     let (stop, stopped) = watch::channel(false);
-    let workers = start_workers(count, claimed, &shared, &stopped)
+    let (tell_end, ended) = unbounded_channel();
+    let workers = start_workers(count, claimed, &shared, &stopped, &tell_end)
         .map_err(|error| refused(exit::OSERR, format!("cannot start workers: {error}")))?;
     Ok(Daemon {
         shared,
         workers,
+        ended,
         operators,
         stop,
         notifier,
@@ -139,6 +145,7 @@ fn start_workers(
     claimed: Claimed,
     shared: &Arc<Shared>,
     stopped: &watch::Receiver<bool>,
+    ended: &UnboundedSender<usize>,
 ) -> io::Result<Vec<Running>> {
     let ways_out = ways_out(count, claimed.rendezvous, claimed.channels)?;
     let hands = deal::deal(claimed.udp, claimed.tcp, count)?;
@@ -146,7 +153,8 @@ fn start_workers(
     let mut workers = Vec::with_capacity(count);
     for (index, (hand, way_out)) in hands.into_iter().zip(ways_out).enumerate() {
         let (shared, stopped) = (Arc::clone(shared), stopped.clone());
-        workers.push(worker::start(index, shared, hand, way_out, stopped, started.clone())?);
+        let (started, ended) = (started.clone(), ended.clone());
+        workers.push(worker::start(index, shared, hand, way_out, stopped, started, ended)?);
     }
     drop(started);
     // One word from each; one that ends without it has panicked, which the sentence says.
@@ -182,7 +190,7 @@ impl Daemon {
             }
         };
         let code = match runtime.block_on(self.supervise()) {
-            Ok(()) => exit::OK,
+            Ok(code) => code,
             Err(error) => {
                 error!(%error, "signals cannot be received");
                 exit::OSERR
@@ -200,7 +208,7 @@ impl Daemon {
         ExitCode::from(code)
     }
 
-    async fn supervise(&mut self) -> io::Result<()> {
+    async fn supervise(&mut self) -> io::Result<u8> {
         let mut signals = Signals::new()?;
         self.operators.serve(&self.stop);
         self.notifier.ready(&self.status());
@@ -210,12 +218,17 @@ impl Daemon {
         loop {
             tokio::select! {
                 biased;
-                () = signals.stop.recv() => return Ok(()),
+                () = signals.stop.recv() => return Ok(exit::OK),
+                // Its sockets are closed, its share of the clients waits in vain: better begin anew.
+                Some(worker) = self.ended.recv() => {
+                    error!(worker, "a worker has ended");
+                    return Ok(exit::SOFTWARE);
+                }
                 _ = signals.reload.recv() => {
                     self.reload(true);
                 }
                 order = self.operators.order() => match order {
-                    Order::Stop => return Ok(()),
+                    Order::Stop => return Ok(exit::OK),
                     Order::Reload { keep_cache, done } => {
                         // Who asked may have left.
                         let _ = done.send(self.reload(keep_cache));

@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 use crate::config::{self, Config, Loaded, Notice, Settings};
 use crate::frontend::Shared;
 use crate::logging;
-use crate::policy::Policy;
+use crate::policy::{self, Policy};
 
 /// Reads the configuration again and puts it into force; one that has a mistake changes nothing.
 ///
@@ -29,6 +29,7 @@ pub(super) fn reload(
             return false;
         }
     };
+    let config = completed(config);
     let old = shared.config.load_full();
     for option in needs_restart(&old, &config) {
         warn!(option, "a change of this option needs a restart");
@@ -46,6 +47,15 @@ pub(super) fn reload(
     }
     info!(cache = if forget { "emptied" } else { "kept" }, "reloaded");
     true
+}
+
+/// The configuration with what follows from its options in other layers: nobody signs the reverse
+/// zones of private addresses, so `insecure-lan-zones` means not to validate them.
+pub(super) fn completed(mut config: Config) -> Config {
+    if config.insecure_lan_zones {
+        config.domain_insecure.extend(policy::lan_zones());
+    }
+    config
 }
 
 /// Says once what was accepted without effect.
@@ -101,6 +111,15 @@ pub(super) fn host_name() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn private_reverse_zones_are_not_validated_when_that_is_wanted() {
+        let ten = "10.in-addr.arpa.".parse().unwrap();
+        for insecure_lan_zones in [false, true] {
+            let config = completed(Config { insecure_lan_zones, ..Config::default() });
+            assert_eq!(config.domain_insecure.contains(&ten), insecure_lan_zones);
+        }
+    }
 
     #[test]
     fn the_cache_is_forgotten_only_when_the_truth_may_differ() {

@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::runtime::Builder;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::task::{LocalSet, spawn_local};
 use tracing::error;
@@ -48,7 +49,8 @@ pub(super) struct Running {
     pub(super) heartbeat: Arc<AtomicU64>,
 }
 
-/// Starts a worker; what became of its start is sent to `started`.
+/// Starts a worker; what became of its start is sent to `started`, its number to `ended` when it
+/// ends, however it does.
 ///
 /// # Errors
 ///
@@ -60,10 +62,12 @@ pub(super) fn start(
     way_out: WayOut,
     stop: watch::Receiver<bool>,
     started: mpsc::Sender<io::Result<()>>,
+    ended: UnboundedSender<usize>,
 ) -> io::Result<Running> {
     let heartbeat = Arc::new(AtomicU64::new(0));
     let beat = Arc::clone(&heartbeat);
     let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+        let _told = TellsEnd { index, ended };
         let runtime = match Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
@@ -75,6 +79,19 @@ pub(super) fn start(
         LocalSet::new().block_on(&runtime, life);
     })?;
     Ok(Running { thread, heartbeat })
+}
+
+/// Tells when a worker ends, by a panic, too.
+struct TellsEnd {
+    index: usize,
+    ended: UnboundedSender<usize>,
+}
+
+impl Drop for TellsEnd {
+    fn drop(&mut self) {
+        // During the stop nobody listens any more.
+        let _ = self.ended.send(self.index);
+    }
 }
 
 async fn live(

@@ -18,6 +18,10 @@ use crate::policy::Decision;
 use crate::status::{Reason, SecurityStatus};
 use crate::wire::{Class, MAX_MESSAGE, Question, Rcode, Rrset};
 
+/// Octets of a query that `harden-large-queries` takes for abuse: ordinary ones have a name of 255
+/// octets and a few options.
+const LARGE: usize = 512;
+
 /// Where a query comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Source {
@@ -68,6 +72,9 @@ impl<R: Resolver> Worker<R> {
         // Nothing ever asks from port 0; an answer to it would only be an error message.
         if access == AccessAction::Deny || source.client.port() == 0 {
             counters.add(Stat::UnwantedQueries);
+            return Outcome::Silence;
+        }
+        if config.harden_large_queries && message.len() > LARGE {
             return Outcome::Silence;
         }
         let query = match Query::parse(message) {
