@@ -432,7 +432,7 @@ mod tests {
         ) {
             rest[used..].fill(0);
             let frame = [&magic[..], &rest[..8], &[kind, family], &rest[8..]].concat();
-                        if let Ok(request) = Request::decode(&frame) {
+            if let Ok(request) = Request::decode(&frame) {
                 prop_assert_eq!(&request.encode()[..], &frame[..]);
             }
             if let Ok(reply) = Reply::decode(&frame[..Reply::LEN]) {

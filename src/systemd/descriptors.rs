@@ -170,7 +170,9 @@ pub fn exec_with(
     command
         .env("LISTEN_PID", process::id().to_string())
         .env("LISTEN_FDS", count.to_string())
-        .env("LISTEN_FDNAMES", names.join(":"));
+        .env("LISTEN_FDNAMES", names.join(":"))
+        // A second mark of the process that descriptors are for, which would be another's.
+        .env_remove("LISTEN_PIDFDID");
     Err(command.exec())
 }
 
