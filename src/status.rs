@@ -58,8 +58,6 @@ pub enum Reason {
     UnsupportedDigest,
     /// NSEC3 iterations above the limit: treated as insecure (RFC 9276 §3.2).
     Nsec3Iterations,
-    /// Below a negative trust anchor (`domain-insecure`).
-    NegativeTrustAnchor,
 
     // Bogus.
     /// A signature is wrong, or nothing more exact is known.
@@ -141,7 +139,6 @@ const REASONS: &[(Reason, u16, &str)] = &[
     (Reason::UnsupportedAlgorithm, 1, "no supported DNSKEY algorithm"),
     (Reason::UnsupportedDigest, 2, "no supported DS digest type"),
     (Reason::Nsec3Iterations, 27, "NSEC3 iterations above the limit"),
-    (Reason::NegativeTrustAnchor, 33, "negative trust anchor"),
     (Reason::BogusSignature, 6, "signature does not verify"),
     (Reason::SignatureExpired, 7, "signature expired"),
     (Reason::SignatureNotYetValid, 8, "signature not yet valid"),

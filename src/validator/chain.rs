@@ -113,10 +113,7 @@ impl Walk {
     /// than the anchor closest to `name`.
     pub(super) fn begin(name: &Name, goal: Goal, scope: &mut Scope<'_>) -> Self {
         let step = match anchors::closest(name, scope.config) {
-            None => Step::Arrived(Found::Insecure(None)),
-            Some(Point::Negative) => {
-                Step::Arrived(Found::Insecure(Some(Reason::NegativeTrustAnchor)))
-            }
+            None | Some(Point::Negative) => Step::Arrived(Found::Insecure(None)),
             Some(Point::Anchor(anchor)) => Step::first(&anchor, &goal, scope),
         };
         Self { goal, careful_until: None, step, again: false }.settled(scope)

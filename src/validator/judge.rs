@@ -67,8 +67,8 @@ enum Task {
     Unsigned(usize, Reason),
     /// The denial of the question, by the zone that signed it.
     Signed(Name),
-    /// The question is denied without a signed proof, or by one that does not prove it: is it in
-    /// an insecure zone? If not, it is bogus, for this reason if there is one already.
+    /// The question is denied without a proof: is it in an insecure zone? If not, it is bogus,
+    /// for this reason if there is one already.
     Unproven(Option<Reason>),
 }
 
@@ -375,16 +375,12 @@ impl Judge {
         let verified = proof::verified(zone, &self.answer.authority, scope)?;
         let denial = verified.denial(zone, &self.answer.authority, scope.config);
         let Some(denied) = denied(&self.shape.target, &self.answer, &denial, scope)? else {
-            let reason = match verified.failure() {
-                Some(reason) => return Err(reason),
-                None if verified.rrsets().is_empty() => self.why_unproven(),
-                None => Reason::DenialUnproven,
-            };
-            if self.is_denial_optional() {
-                return Err(reason);
+            let absent = verified.failure().is_none() && verified.rrsets().is_empty();
+            if !absent || self.is_denial_optional() {
+                return Err(verified.why_unproven(Reason::NsecMissing));
             }
-            // The server may have spoken for a zone above the right one, which may be insecure.
-            self.tasks.push_back(Task::Unproven(Some(reason)));
+            // A SOA alone may be that of a zone above the right one, which may be insecure.
+            self.tasks.push_back(Task::Unproven(Some(self.why_unproven())));
             return Ok(());
         };
         self.verify_soa(zone, scope)?;
