@@ -213,11 +213,6 @@ pub(super) fn wait_limit_netblock(draft: &mut Draft, values: &[Value]) -> Done {
     Ok(())
 }
 
-pub(super) fn wait_limit_cookie_netblock(draft: &mut Draft, values: &[Value]) -> Done {
-    draft.config.wait_limit_cookie_netblock.push(netblock_limit(values)?);
-    Ok(())
-}
-
 pub(super) fn local_zone(draft: &mut Draft, values: &[Value]) -> Done {
     let kind = LocalZoneKind::SPELLINGS.iter().find(|row| row.0 == text(values, 1));
     if let Some((_, kind)) = kind {

@@ -68,8 +68,6 @@ pub struct Config {
     pub access_control: Vec<(Netblock, AccessAction)>,
     /// Largest UDP answer.
     pub max_udp_size: u16,
-    /// Treat EDNS sizes below 512 as 512 (RFC 6891 §6.2.5).
-    pub harden_short_bufsize: bool,
     /// Drop queries too large to be ordinary ones.
     pub harden_large_queries: bool,
     /// Leave out of answers what the question does not need.
@@ -88,16 +86,10 @@ pub struct Config {
     pub num_queries_per_thread: usize,
     /// Milliseconds after which a query may be pushed out when all places are taken.
     pub jostle_timeout: u32,
-    /// Milliseconds after which a UDP client no longer gets an answer; 0: never.
-    pub discard_timeout: u32,
     /// Queries one client address may have waiting; 0: any number.
     pub wait_limit: u32,
-    /// The same for clients with a valid cookie.
-    pub wait_limit_cookie: u32,
     /// [`Config::wait_limit`] for netblocks; None: any number.
     pub wait_limit_netblock: Vec<(Netblock, Option<u32>)>,
-    /// [`Config::wait_limit_cookie`] for netblocks; None: any number.
-    pub wait_limit_cookie_netblock: Vec<(Netblock, Option<u32>)>,
     /// Refuse `id.server.` and `hostname.bind.`.
     pub hide_identity: bool,
     /// What those say; empty: the host name.
@@ -408,7 +400,6 @@ impl Default for Config {
             stream_wait_size: 4 << 20,
             access_control: Self::default_access(),
             max_udp_size: 1232,
-            harden_short_bufsize: true,
             harden_large_queries: false,
             minimal_responses: true,
             deny_any: false,
@@ -418,11 +409,8 @@ impl Default for Config {
             ede_serve_expired: false,
             num_queries_per_thread: 2048,
             jostle_timeout: 200,
-            discard_timeout: 1900,
             wait_limit: 1000,
-            wait_limit_cookie: 10_000,
             wait_limit_netblock: Vec::new(),
-            wait_limit_cookie_netblock: Vec::new(),
             hide_identity: false,
             identity: String::new(),
             hide_version: false,

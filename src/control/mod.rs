@@ -55,6 +55,17 @@ pub struct Control {
     pub orders: mpsc::UnboundedSender<Order>,
 }
 
+impl Control {
+    /// Writes statistics into the log (`statistics-interval:`). Counting begins anew unless
+    /// `statistics-cumulative:` says otherwise.
+    pub fn log_statistics(&self) {
+        let cumulative = self.config.load().statistics_cumulative;
+        for line in stats::summary(&self.metrics.recent(!cumulative)) {
+            info!("{line}");
+        }
+    }
+}
+
 /// What an operator wants of the process as a whole.
 #[derive(Debug)]
 pub enum Order {

@@ -32,6 +32,34 @@ pub(super) fn show(control: &Control, reset: bool, now: Now) -> String {
     out
 }
 
+/// The lines that `statistics-interval:` puts into the log, as Unbound words them.
+pub(super) fn summary(workers: &[Snapshot]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (index, of) in workers.iter().enumerate() {
+        let head = format!("server stats for thread {index}:");
+        lines.push(format!(
+            "{head} {} queries, {} answers from cache, {} recursions, {} prefetch, \
+             0 rejected by ip ratelimiting",
+            of.get(Stat::Queries),
+            of.get(Stat::CacheHits),
+            of.get(Stat::CacheMisses),
+            of.get(Stat::Prefetched),
+        ));
+        lines.push(format!(
+            "{head} requestlist max {} avg {} exceeded {} jostled {}",
+            of.list_max(),
+            of.list_average(),
+            of.get(Stat::ListExceeded),
+            of.get(Stat::ListOverwritten),
+        ));
+        if of.get(Stat::RecursiveReplies) > 0 {
+            let average = of.time_average().as_secs_f64();
+            lines.push(format!("average recursion processing time {average:.6} sec"));
+        }
+    }
+    lines
+}
+
 fn line(out: &mut String, name: &str, value: impl std::fmt::Display) {
     // Writing to a String cannot fail.
     let _ = writeln!(out, "{name}={value}");

@@ -236,3 +236,22 @@ async fn statistics_have_the_names_and_the_order_exporters_know() {
     assert!(ask(&control, "stats").await.contains("total.num.queries=1\n"));
     assert!(ask(&control, "stats").await.contains("total.num.queries=0\n"), "it was reset");
 }
+
+#[test]
+fn the_log_gets_the_lines_unbound_writes() {
+    let metrics = Metrics::new(1);
+    let counters = metrics.worker(0);
+    counters.add(Stat::Queries);
+    counters.add(Stat::CacheMisses);
+    counters.list_length(3);
+    counters.recursion(Duration::from_millis(2));
+    assert_eq!(
+        stats::summary(&metrics.totals()),
+        [
+            "server stats for thread 0: 1 queries, 0 answers from cache, 1 recursions, 0 prefetch, \
+             0 rejected by ip ratelimiting",
+            "server stats for thread 0: requestlist max 3 avg 3 exceeded 0 jostled 0",
+            "average recursion processing time 0.002000 sec",
+        ]
+    );
+}

@@ -214,6 +214,7 @@ impl Daemon {
         self.notifier.ready(&self.status());
         info!(workers = self.workers.len(), "serving");
         let mut status = tokio::time::interval(STATUS_INTERVAL);
+        let mut unlogged = Duration::ZERO;
         let mut watchdog = Watchdog::new(&self.notifier, &self.workers);
         loop {
             tokio::select! {
@@ -236,9 +237,23 @@ impl Daemon {
                 },
                 _ = signals.reopen.recv() => info!("there is no log file to reopen"),
                 () = watchdog.due() => watchdog.feed(&self.notifier, &self.workers),
-                _ = status.tick() => self.notifier.status(&self.status()),
+                _ = status.tick() => {
+                    self.notifier.status(&self.status());
+                    unlogged = self.log_statistics(unlogged);
+                }
             }
         }
+    }
+
+    /// Logs statistics when `statistics-interval:` has passed; how much of the next one has. Looked
+    /// at as often as the status is renewed, which is exact enough.
+    fn log_statistics(&self, unlogged: Duration) -> Duration {
+        let interval = self.shared.config.load().statistics_interval;
+        if interval == 0 || unlogged < Duration::from_secs(interval.into()) {
+            return unlogged + STATUS_INTERVAL;
+        }
+        self.operators.control.log_statistics();
+        STATUS_INTERVAL
     }
 
     /// Puts the configuration into force as it is now; whether it could be read.

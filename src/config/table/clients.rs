@@ -81,7 +81,7 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     //--- Answers
     "max-udp-size" Number(512, 65536), "1232", set(max_udp_size);
     "Bytes of the largest answer over UDP."
-    "harden-short-bufsize" YesNo, "yes", set(harden_short_bufsize);
+    "harden-short-bufsize" YesNo, "yes", ignored(why::ALWAYS);
     "Take EDNS sizes below 512 for 512."
     "harden-large-queries" YesNo, "no", set(harden_large_queries);
     "Drop queries that are too large to be ordinary ones."
@@ -107,15 +107,15 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Queries that may be in flight, per thread."
     "jostle-timeout" Number(0, NO_MAX), "200", set(jostle_timeout);
     "Milliseconds after which a query can lose its place when all are taken."
-    "discard-timeout" Number(0, NO_MAX), "1900", set(discard_timeout);
+    "discard-timeout" Number(0, NO_MAX), "1900", ignored(why::DEADLINE);
     "Milliseconds after which a UDP client no longer gets an answer; 0 for never."
     "wait-limit" Number(0, NO_MAX), "1000", set(wait_limit);
     "Queries a client address may have waiting; 0 for any number."
-    "wait-limit-cookie" Number(0, NO_MAX), "10000", set(wait_limit_cookie);
+    "wait-limit-cookie" Number(0, NO_MAX), "10000", ignored(why::NOT_YET);
     "Queries a client with a valid cookie may have waiting; 0 for any number."
     "wait-limit-netblock" Pair(&Netblock, &Number(-1, NO_MAX)), "", list(draft::wait_limit_netblock);
     "wait-limit for the addresses of a netblock; -1 for any number."
-    "wait-limit-cookie-netblock" Pair(&Netblock, &Number(-1, NO_MAX)), "", list(draft::wait_limit_cookie_netblock);
+    "wait-limit-cookie-netblock" Pair(&Netblock, &Number(-1, NO_MAX)), "", ignored_list(why::NOT_YET);
     "wait-limit-cookie for the addresses of a netblock; -1 for any number."
     "ip-ratelimit" Number(0, NO_MAX), "0", ignored(why::NOT_YET);
     "Queries per second of a client address; 0 for any number."

@@ -152,6 +152,9 @@ mod why {
     pub(super) const SLABS: &str = "has no effect: the cache is not divided into slabs";
     pub(super) const MODULE: &str = "has no effect: its module is not supported";
     pub(super) const NOT_YET: &str = "has no effect yet";
+    pub(super) const ALWAYS: &str = "has no effect: it is always on";
+    pub(super) const DEADLINE: &str =
+        "has no effect: every client has its answer within four seconds";
     pub(super) const TLS: &str = "has no effect yet: TLS is not supported";
     pub(super) const HTTP: &str = "has no effect yet: HTTPS is not supported";
     pub(super) const NO_EFFECT_THERE: &str = "has no effect, in current Unbound neither";
