@@ -116,6 +116,9 @@ pub enum Reason {
     NotReady,
     /// The outgoing side has no socket to give.
     NoSocket,
+    /// The servers may only be asked over TLS (`forward-tls-upstream` and its like), which is not
+    /// supported: nothing is sent in the clear instead.
+    TlsUnsupported,
 
     // Policy.
     /// The client may not ask (`access-control`).
@@ -166,6 +169,7 @@ const REASONS: &[(Reason, u16, &str)] = &[
     (Reason::CachedFailure, 13, "cached failure"),
     (Reason::NotReady, 14, "not ready"),
     (Reason::NoSocket, 23, "no outgoing socket"),
+    (Reason::TlsUnsupported, 22, "TLS to servers is not supported"),
     (Reason::Prohibited, 18, ""),
     (Reason::Blocked, 15, ""),
     (Reason::TooManyQueries, 31, ""),

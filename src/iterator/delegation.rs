@@ -66,8 +66,12 @@ pub(super) fn closest(
     if let Some(forward) = forward.filter(|zone| has_servers(zone)) {
         return forward_point(forward);
     }
+    // What was learned before TLS was demanded must not lead past the demand.
     let cached = view.cache.delegation(&name, now);
     if let Some(stub) = stub.filter(|zone| has_servers(zone)) {
+        if stub.tls {
+            return stub_point(stub);
+        }
         let closer = cached.filter(|point| {
             point.zone.is_below(&stub.name)
                 || stub.prime
@@ -76,7 +80,19 @@ pub(super) fn closest(
         });
         return closer.unwrap_or_else(|| stub_point(stub));
     }
-    cached.unwrap_or_else(|| hints(config))
+    let root_by_tls = root_stub(config).is_some_and(|root| root.tls);
+    cached.filter(|_| !root_by_tls).unwrap_or_else(|| hints(config))
+}
+
+/// Whether the servers of `point` may only be asked over TLS (`tls-upstream`,
+/// `forward-tls-upstream`, `stub-tls-upstream`).
+pub(super) fn demands_tls(point: &DelegationPoint, config: &Config) -> bool {
+    config.tls_upstream || clause(point, config).is_some_and(|zone| zone.tls)
+}
+
+/// The `stub-zone:` that says where the root servers are.
+fn root_stub(config: &Config) -> Option<&ZoneTarget> {
+    config.stub_zones.iter().find(|zone| zone.name.is_root() && has_servers(zone))
 }
 
 /// The question that primes `point`, when it is only hints (RFC 9609 §3).
@@ -91,9 +107,7 @@ pub(super) fn priming_question(point: &DelegationPoint, config: &Config) -> Opti
 
 /// The root servers as configured.
 fn hints(config: &Config) -> DelegationPoint {
-    if let Some(root) = config.stub_zones.iter().find(|zone| zone.name.is_root())
-        && has_servers(root)
-    {
+    if let Some(root) = root_stub(config) {
         return DelegationPoint { source: DelegationSource::Hints, ..stub_point(root) };
     }
     let glue = config

@@ -187,6 +187,9 @@ impl Iteration {
     /// Finds the closest delegation point and goes there.
     fn begin(&mut self, view: &mut View<'_>, now: Now, rng: &mut Rng) {
         let point = delegation::closest(&self.question, &self.skipped, view, now);
+        if delegation::demands_tls(&point, view.config) {
+            return self.fail(Reason::TlsUnsupported);
+        }
         match delegation::priming_question(&point, view.config) {
             Some(question) if question != self.question => {
                 self.actions.push_back(Action::Need(question.clone()));
@@ -198,6 +201,11 @@ impl Iteration {
 
     /// Asks the servers of another zone cut from now on.
     fn enter(&mut self, point: DelegationPoint, view: &mut View<'_>, now: Now, rng: &mut Rng) {
+        if delegation::demands_tls(&point, view.config) {
+            // Also not where the clause says to go on without its servers when they fail: the
+            // operator asked for secrecy, and these did not fail.
+            return self.fail(Reason::TlsUnsupported);
+        }
         if let Some(minimiser) = &mut self.minimiser {
             // A forwarder gets the whole question: it is the one that minimises.
             if matches!(point.source, crate::cache::DelegationSource::Forward { .. }) {

@@ -208,7 +208,7 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Ask over UDP although do-udp is off."
     "tcp-upstream" YesNo, "no", set(tcp_upstream);
     "Ask over TCP only."
-    "tls-upstream" YesNo, "no", kept(tls_upstream, why::TLS);
+    "tls-upstream" YesNo, "no", kept(tls_upstream, why::TLS_UPSTREAM);
     "Ask over TLS only."
 };
 

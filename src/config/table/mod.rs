@@ -156,6 +156,8 @@ mod why {
     pub(super) const DEADLINE: &str =
         "has no effect: every client has its answer within four seconds";
     pub(super) const TLS: &str = "has no effect yet: TLS is not supported";
+    pub(super) const TLS_UPSTREAM: &str = "has no effect yet: TLS to servers is not supported, so \
+         questions fail instead of going out in the clear";
     pub(super) const HTTP: &str = "has no effect yet: HTTPS is not supported";
     pub(super) const NO_EFFECT_THERE: &str = "has no effect, in current Unbound neither";
     pub(super) const TAGS: &str = "has no effect yet: tags are not supported";

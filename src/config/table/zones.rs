@@ -9,8 +9,8 @@ use crate::config::shape::Shape::{
     Host, Name, Netblock, Number, OneOf, Pair, Path, PtrRecord, Record, Server, Size, Text, YesNo,
 };
 
-const ZONE_TLS: &str =
-    "has no effect yet: TLS is not supported, and the zone is not asked in the clear instead";
+const ZONE_TLS: &str = "has no effect yet: TLS to servers is not supported, so questions in the zone fail instead of \
+     going out in the clear";
 
 pub(super) const FORWARD: &[Directive] = rows! { ForwardZone:
     "name" Name, "", call(draft::forward_name);

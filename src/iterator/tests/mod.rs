@@ -4,5 +4,6 @@ mod chaos;
 mod configured;
 mod hostile;
 mod servers;
+mod tls;
 mod usual;
 pub(super) mod world;
