@@ -189,6 +189,10 @@ impl Cut {
             cut.add_glue(&name, ip, config);
         }
         cut.use_cache(view, now);
+        if !config.harden_unverified_glue && !cut.is_configured() {
+            // Saves the lookup of names whose zone is delegated with glue.
+            cut.add_parent_side(|host| !host.found && host.has(Lookup::Open), view, now);
+        }
         cut
     }
 
@@ -420,22 +424,29 @@ impl Cut {
         self.targets.len() > before
     }
 
-    /// Addresses that the parents of the servers' own zones gave as glue, as a last resort: the
-    /// zones themselves may say something else, and be wrong. False when there are none.
+    /// Addresses that the parents of the servers' own zones gave as glue, for all of them, as a last
+    /// resort: the zones themselves may say something else, and be wrong. False when there are
+    /// none.
     pub(super) fn use_parent_side(&mut self, view: &View<'_>, now: Now) -> bool {
         if self.is_configured() || std::mem::replace(&mut self.parent_side_used, true) {
             return false;
         }
         let before = self.targets.len();
+        self.add_parent_side(|_| true, view, now);
+        self.targets.len() > before
+    }
+
+    /// Takes the glue in the delegations of the servers' own zones. It does not end a lookup: the
+    /// zone's own word counts for more when this is of no use.
+    fn add_parent_side(&mut self, of: impl Fn(&Host) -> bool, view: &View<'_>, now: Now) {
         for at in 0..self.hosts.len() {
-            let Some(host) = self.hosts.get(at) else { continue };
+            let Some(host) = self.hosts.get(at).filter(|host| of(host)) else { continue };
             let (name, port) = (host.name.clone(), host.port);
             let Some(point) = view.cache.delegation(&name, now) else { continue };
             for (_, ip) in point.glue.iter().filter(|(owner, _)| *owner == name) {
                 self.add(SocketAddr::new(*ip, port), view.config);
             }
         }
-        self.targets.len() > before
     }
 
     /// Why none of the servers was of use.

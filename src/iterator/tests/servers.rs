@@ -305,6 +305,24 @@ fn glue_of_the_parent_is_the_last_resort() {
 }
 
 #[test]
+fn glue_known_from_another_delegation_saves_the_lookup() {
+    let rules = [
+        ("10.0.1.1", "*other.com. *", "au other.com. NS ns.example.com."),
+        ("10.0.2.1", "www.example.com. A", GOOD),
+        ("10.0.2.1", "ns.example.com. A", "AA; an ns.example.com. A 10.0.2.1"),
+        ("10.0.2.1", "www.other.com. A", "AA; an www.other.com. A 192.0.2.2"),
+    ];
+    let strict = Config { harden_unverified_glue: true, ..plain() };
+    for (config, queries) in [(plain(), 2), (strict, 3)] {
+        let mut world = World::with_config(config, &rules);
+        world.response("www.example.com. A");
+        world.asked.clear();
+        assert_eq!(world.answer("www.other.com. A"), "NOERROR www.other.com. A 192.0.2.2");
+        assert_eq!(world.asked.len(), queries, "{:?}", world.asked);
+    }
+}
+
+#[test]
 fn servers_that_do_not_keep_letter_case_are_asked_over_tcp_or_in_plain_case() {
     let caps = Config { use_caps_for_id: true, ..plain() };
     let rule = |behavior: &str| format!("{GOOD}; lower-case; {behavior}");
