@@ -32,7 +32,7 @@ impl Iteration {
         let style = style(target, &server, forward, &question, view.config, now);
         let transport = if stream || target.stream { Transport::Tcp } else { Transport::Udp };
         let left = view.budget.work_ends().since(now.mono);
-        let timeout = timeout(&server, transport, view.config, now).min(left);
+        let timeout = timeout(&server, target.tries, transport, view.config, now).min(left);
         target.probe |= target.tries == 0 && server.is_paused(now);
         target.tries = target.tries.saturating_add(1);
         let address = target.server;
@@ -97,19 +97,69 @@ fn style(
     }
 }
 
-/// How long to wait for a reply.
-fn timeout(server: &Server, transport: Transport, config: &Config, now: Now) -> Duration {
+/// How long to wait for a reply from a server that was asked `tries` times already.
+///
+/// The first wait goes by what is known of the server. When it was in vain that knowledge is in
+/// doubt - a burst of load, another route - and the next waits are no shorter than those for a
+/// server nothing is known about: a fast server must not be given up within half a second.
+fn timeout(
+    server: &Server,
+    tries: u8,
+    transport: Transport,
+    config: &Config,
+    now: Now,
+) -> Duration {
     let usual = server.timeout(now);
     match transport {
         Transport::Udp => {
             let measured = server.rtt.smoothed.map_or(0, |smoothed| {
                 smoothed.saturating_add(server.rtt.variance.saturating_mul(4))
             });
-            usual.min(MAX_WAIT.max(Duration::from_millis(measured.into())))
+            let unknown = Duration::from_millis(config.unknown_server_time_limit.into());
+            let patience = match tries {
+                0 => Duration::ZERO,
+                tries => unknown.saturating_mul(1 << (tries - 1).min(4)),
+            };
+            let most = MAX_WAIT.max(Duration::from_millis(measured.into()));
+            usual.max(patience).min(most)
         }
         Transport::Tcp => {
             let most = Duration::from_millis(config.tcp_auth_query_timeout.max(1).into());
             usual.saturating_mul(4).max(MIN_STREAM_WAIT).min(most)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Mono, UnixTime};
+
+    #[test]
+    fn waits_begin_by_experience_and_grow_by_patience() {
+        let now = Now::new(Mono::from_micros(1_000_000), UnixTime(1_000));
+        let config = Config::default();
+        let mut fast = Server::default();
+        let mut slow = Server::default();
+        for _ in 0..50 {
+            fast.replied(Duration::from_millis(1));
+            slow.replied(Duration::from_millis(2_500));
+        }
+        #[rustfmt::skip]
+        let cases = [
+            ("fast",          &fast,              0, Transport::Udp, 50..=60),
+            ("fast, again",   &fast,              1, Transport::Udp, 376..=376),
+            ("fast, third",   &fast,              2, Transport::Udp, 752..=752),
+            ("fast, last",    &fast,              4, Transport::Udp, 2_000..=2_000),
+            ("unknown",       &Server::default(), 0, Transport::Udp, 376..=376),
+            ("slow",          &slow,              0, Transport::Udp, 2_500..=2_600),
+            ("fast stream",   &fast,              0, Transport::Tcp, 1_000..=1_000),
+            ("unknown stream",&Server::default(), 0, Transport::Tcp, 1_504..=1_504),
+            ("slow stream",   &slow,              0, Transport::Tcp, 3_000..=3_000),
+        ];
+        for (case, server, tries, transport, expected) in cases {
+            let wait = timeout(server, tries, transport, &config, now).as_millis();
+            assert!(expected.contains(&wait), "{case}: {wait} ms");
         }
     }
 }

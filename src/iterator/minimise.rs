@@ -97,9 +97,10 @@ impl Minimiser {
     }
 
     /// A shortened question got NXDOMAIN. Servers that know nothing of empty non-terminals say so
-    /// of names that have others below: only strict mode believes it.
-    pub(super) fn on_nxdomain(&mut self) -> Step {
-        if self.strict { Step::Believe } else { Step::Full }
+    /// of names that have others below: only strict mode believes it without a `proof`, and the
+    /// proof is verified later: when it is wrong the full name is asked.
+    pub(super) fn on_nxdomain(&mut self, proof: bool) -> Step {
+        if self.strict || proof { Step::Believe } else { Step::Full }
     }
 
     /// A shortened question got an error instead of a response.
@@ -199,11 +200,12 @@ mod tests {
     fn only_strict_mode_believes_what_it_hears_of_shortened_names() {
         let question = question("a.b.c.", RecordType::A);
         let mut relaxed = minimiser(&question, false);
-        assert_eq!(relaxed.on_nxdomain(), Step::Full);
+        assert_eq!(relaxed.on_nxdomain(false), Step::Full);
+        assert_eq!(relaxed.on_nxdomain(true), Step::Believe);
         assert_eq!(relaxed.on_error(), Step::Full);
         assert_eq!([relaxed.on_silence(), relaxed.on_silence()], [Step::NextServer, Step::Full]);
         let mut strict = minimiser(&question, true);
-        assert_eq!(strict.on_nxdomain(), Step::Believe);
+        assert_eq!(strict.on_nxdomain(false), Step::Believe);
         assert_eq!(strict.on_error(), Step::NextServer);
         assert_eq!([strict.on_silence(), strict.on_silence()], [Step::NextServer; 2]);
     }

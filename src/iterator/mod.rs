@@ -92,6 +92,8 @@ pub struct Iteration {
     spare: Option<(Spare, Response)>,
     /// Exchanges that failed for want of a socket.
     no_socket: u8,
+    /// Whether the response handed over last denies a name above the one asked for.
+    believed_shortened: bool,
     /// Whether the parent zone was looked for label by label.
     walked_down: bool,
     /// Whether the zone above was asked for missing glue.
@@ -145,6 +147,7 @@ impl Iteration {
             answered_by: None,
             spare: None,
             no_socket: 0,
+            believed_shortened: false,
             walked_down: false,
             went_up: false,
         }
@@ -335,7 +338,14 @@ impl Iteration {
         let (Some(server), Some(cut)) = (self.answered_by, &mut self.cut) else {
             return self.fail(Reason::NoReachableAuthority);
         };
-        self.blamed.push(server);
+        if self.believed_shortened {
+            // The denial of a name above was not proven: nobody has been asked for the full name.
+            if let Some(minimiser) = &mut self.minimiser {
+                minimiser.give_up();
+            }
+        } else {
+            self.blamed.push(server);
+        }
         cut.next_question();
         cut.forget_lookups();
         if let Some(target) = cut.target(server) {

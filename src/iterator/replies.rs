@@ -106,17 +106,18 @@ impl Iteration {
         now: Now,
         rng: &mut Rng,
     ) {
+        self.believed_shortened = false;
         if let Some(minimiser) = &mut self.minimiser
             && minimiser.is_shortened(&self.question)
         {
             let step = match class {
-                Class::NxDomain => minimiser.on_nxdomain(),
+                Class::NxDomain => minimiser.on_nxdomain(has_proof(&reply, view, now)),
                 // An alias here may be a DNAME, which the full name would meet too.
                 Class::Alias => Step::Full,
                 _ => Step::Deeper,
             };
             match step {
-                Step::Believe => {}
+                Step::Believe => self.believed_shortened = true,
                 Step::Deeper => minimiser.deeper(&self.question),
                 Step::Full | Step::NextServer => minimiser.give_up(),
             }
@@ -511,6 +512,17 @@ fn expects_signatures(zone: &Name, view: &View<'_>, now: Now) -> bool {
         || view.cache.answer(&question, now).is_some_and(|cached| {
             cached.value.status != SecurityStatus::Bogus && cached.value.rrset().is_some()
         })
+}
+
+/// Whether a denial comes with signed proofs from a zone that is known to be signed, so that the
+/// validator will decide (`harden-below-nxdomain`, RFC 8020).
+fn has_proof(reply: &Reply, view: &View<'_>, now: Now) -> bool {
+    let proof = |rrset: &Rrset| {
+        matches!(rrset.rtype, RecordType::NSEC | RecordType::NSEC3) && !rrset.signatures.is_empty()
+    };
+    view.config.harden_below_nxdomain
+        && expects_signatures(&reply.zone, view, now)
+        && reply.scrubbed.authority.iter().any(proof)
 }
 
 /// Whether the reply is from the apex of a signed zone and carries no signature at all: a server

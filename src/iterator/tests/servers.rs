@@ -222,6 +222,38 @@ fn a_server_that_leaves_signatures_out_is_asked_last() {
 }
 
 #[test]
+fn a_signed_denial_of_a_name_above_is_left_to_the_validator() {
+    let rules = [
+        (
+            "10.0.2.1",
+            "b.example.com. A",
+            "AA; NXDOMAIN; au example.com. SOA+; au a.example.com. NSEC+ c.example.com.",
+        ),
+        ("10.0.2.1", "a.b.example.com. A", "AA; an a.b.example.com. A 192.0.2.1"),
+    ];
+    let minimise = |config| Config { qname_minimisation: true, ..config };
+    let mut world = World::with_config(minimise(signed("example.com.")), &rules);
+    let mut iteration = Iteration::new(question("a.b.example.com. A"), 0);
+    world.feed(&mut iteration, Event::Start);
+    let Outcome::Response(denial) = world.drive(&mut iteration, 0) else { panic!("no denial") };
+    assert_eq!(denial.answer.question, question("a.b.example.com. A"));
+    assert_eq!(denial.answer.rcode.to_string(), "NXDOMAIN");
+    assert_eq!(show(&denial.answer.authority), "example.com. SOA, a.example.com. NSEC");
+    // The validator found it wrong: the same server is asked for the full name.
+    world.feed(&mut iteration, Event::Retry);
+    let Outcome::Response(full) = world.drive(&mut iteration, 0) else { panic!("no response") };
+    assert_eq!(show(&full.answer.answer), "a.b.example.com. A 192.0.2.1");
+
+    for config in [
+        minimise(plain()),
+        Config { harden_below_nxdomain: false, ..minimise(signed("example.com.")) },
+    ] {
+        let mut world = World::with_config(config, &rules);
+        assert_eq!(world.answer("a.b.example.com. A"), "NOERROR a.b.example.com. A 192.0.2.1");
+    }
+}
+
+#[test]
 fn a_resolver_among_the_servers_is_believed_only_when_alone() {
     let mut world =
         World::new(&[("10.0.2.1", "www.example.com. A", "RA; an www.example.com. A 192.0.2.1")]);
