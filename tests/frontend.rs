@@ -21,7 +21,8 @@ use prebound::metrics::{Metrics, Stat};
 use prebound::policy::Policy;
 use prebound::status::{Reason, SecurityStatus};
 use prebound::wire::{
-    Builder, Edns, Header, Message, Name, Question, Rcode, Rdata, RecordType, Rrset,
+    Builder, Class, Edns, EdnsOption, Header, Message, Name, Question, Rcode, Rdata, Record,
+    RecordType, Rrset,
 };
 use rand::SeedableRng;
 use tokio::sync::{oneshot, watch};
@@ -374,4 +375,63 @@ fn an_idle_connection_is_closed() {
     let server = Server::start(Config { tcp_idle_timeout: 200, ..Config::default() });
     let mut stream = server.connect();
     assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0);
+}
+
+#[test]
+fn aa_and_ra_are_set_where_they_are_true() {
+    let local_data = vec![Record {
+        owner: "here.test.".parse().unwrap(),
+        rtype: RecordType::A,
+        class: Class::IN,
+        ttl: 60,
+        rdata: Rdata::from_ip(Ipv4Addr::LOCALHOST.into()),
+    }];
+    let server = Server::start(Config { local_data, hide_version: false, ..Config::default() });
+    let client = server.client();
+    let of = |name: &str, rtype: RecordType, class: Class| {
+        let mut query = query(1, name, None);
+        query.truncate(query.len() - 4);
+        [query, rtype.0.to_be_bytes().to_vec(), class.0.to_be_bytes().to_vec()].concat()
+    };
+    let notify = [&[0, 1, 0x20, 0][..], &[0; 8]].concat();
+    #[rustfmt::skip]
+    let cases = [
+        // query                          rcode             AA     RA
+        (query(1, "1.example.", None),    Rcode::NOERROR,   false, true),
+        (query(1, "fail.example.", None), Rcode::SERVFAIL,  false, true),
+        (query(1, "here.test.", None),    Rcode::NOERROR,   true,  true),
+        (of("version.bind.", RecordType::TXT, Class::CH), Rcode::NOERROR, false, true),
+        (of("example.", RecordType::AXFR, Class::IN),     Rcode::REFUSED, false, false),
+        (notify,                          Rcode::NOTIMP,    false, false),
+    ];
+    for (query, rcode, aa, ra) in cases {
+        let header = ask(&client, &query);
+        let got = (header.rcode, header.header.aa(), header.header.ra());
+        assert_eq!(got, (rcode, aa, ra), "{:?}", header.question);
+    }
+}
+
+#[test]
+fn clients_that_cannot_have_signatures_are_told_by_the_lack_of_opt() {
+    let server = Server::start(Config { disable_edns_do: true, ..Config::default() });
+    let client = server.client();
+    for (dnssec_ok, opt) in [(false, true), (true, false)] {
+        let edns = Some(Edns::new(1232, dnssec_ok));
+        let answer = ask(&client, &query(1, "1.example.", edns));
+        assert_eq!((answer.answer.len(), answer.edns.is_some()), (1, opt), "DO {dnssec_ok}");
+    }
+}
+
+#[test]
+fn a_client_that_asked_once_for_keepalive_is_told_with_each_answer() {
+    let keepalive = Config { edns_tcp_keepalive: true, ..Config::default() };
+    let server = Server::start(keepalive);
+    let mut stream = server.connect();
+    let option = EdnsOption { code: EdnsOption::TCP_KEEPALIVE, data: Vec::new() };
+    let with_option = Edns { options: vec![option], ..Edns::new(1232, false) };
+    let plain = Edns::new(1232, false);
+    for (edns, told) in [(plain.clone(), 0), (with_option, 1), (plain, 1)] {
+        stream.write_all(&framed(&query(1, "1.example.", Some(edns)))).unwrap();
+        assert_eq!(read(&mut stream).edns.unwrap().options.len(), told, "RFC 7828 §3.3.2");
+    }
 }

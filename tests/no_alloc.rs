@@ -153,12 +153,15 @@ fn from_datagram_to_datagram_a_hit_does_not_allocate() {
         });
     let client = SocketAddr::from((Ipv4Addr::LOCALHOST, 4_711));
     let mut out = [0; 4_096];
-    let mut ask =
-        |query: &[u8], stream| match worker.handle(query, Source { client, stream }, NOW, &mut out)
-        {
-            Outcome::Answered(len) => len,
-            _ => 0,
-        };
+    let mut ask = |query: &[u8], stream| match worker.handle(
+        query,
+        Source { client, stream, keepalive: false },
+        NOW,
+        &mut out,
+    ) {
+        Outcome::Answered(len) => len,
+        _ => 0,
+    };
     assert!(ask(&queries[0], false) > Header::LEN);
     let before = ALLOCATIONS.get();
 

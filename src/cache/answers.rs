@@ -16,7 +16,7 @@ use super::hit::{self, Hit, HotQuery};
 use super::region::{Region, Usage};
 use super::settings::Settings;
 use crate::clock::{Now, Rng, UnixTime};
-use crate::status::SecurityStatus;
+use crate::status::{Reason, SecurityStatus};
 use crate::wire::{Class, Name, Question, Rcode, RecordType};
 
 /// Seconds after its end that a failure still counts as the one before the next.
@@ -117,7 +117,8 @@ impl Answers {
         self.region
             .get(key.as_bytes(), now.unix, |value| {
                 let entry = Entry::read(value)?;
-                let usable = stale || now.unix < entry.expires;
+                let end = if stale { entry.stale_until } else { entry.expires };
+                let usable = now.unix < end.max(entry.expires);
                 usable.then(|| hit::write(&entry, query, true, settings, now, out))?
             })
             .flatten()
@@ -172,6 +173,12 @@ impl Answers {
         if ttl == 0 || !is_proven(answer.status) && self.knows_better(question, now) {
             return;
         }
+        if answer.status == SecurityStatus::Bogus && self.has_stale(question, settings, now) {
+            // Whoever can make an answer bogus shall not take away the last good one.
+            let reason = answer.reason.unwrap_or(Reason::BogusSignature);
+            let failure = Answer::failure(question.clone(), reason);
+            return self.store_failure(&failure, settings, now);
+        }
         let settled = answer.status != SecurityStatus::Indeterminate || !settings.validates;
         let nothing_there = answer.rcode == Rcode::NXDOMAIN && answer.answer.is_empty();
         let kind = match (settled, nothing_there) {
@@ -186,19 +193,29 @@ impl Answers {
             self.remove_kind(question, *other);
         });
         let lasting = settled && answer.status != SecurityStatus::Bogus;
-        let kept_stale = if lasting { settings.stale_for() } else { 0 };
         let expires = now.unix.plus(ttl);
-        self.put(answer, kind, (0, expires, expires.plus(kept_stale)), settings, now);
+        let stale_until = if lasting { expires.plus(settings.stale_for()) } else { expires };
+        let validity = Validity { stored: now.unix, expires, stale_until, failures: 0 };
+        // With `serve-expired-ttl-reset` a failure can bring back what was too old.
+        let resets = lasting && settings.serve_expired && settings.stale_ttl_reset;
+        let dropped = if resets { UnixTime(u64::MAX) } else { stale_until };
+        self.put(answer, kind, validity, dropped, settings, now);
     }
 
     fn store_failure(&self, answer: &Answer, settings: &Settings, now: Now) {
         let question = &answer.question;
         let Some(key) = Kind::of(question, Kind::Failure) else { return };
-        let before = self.read(&key, now, |entry| entry.failures).unwrap_or(0);
-        let failures = before.saturating_add(1);
-        let expires = now.unix.plus(settings.lifetime(answer, failures));
-        let places = (failures, expires, expires.plus(FAILURE_MEMORY));
-        self.put(answer, Kind::Failure, places, settings, now);
+        let before = self.read(&key, now, |entry| (entry.failures, entry.expires));
+        let (failures, expires) = match before {
+            // Nobody tries again while a failure is remembered: this is the same one.
+            Some((failures, expires)) if now.unix < expires => (failures, expires),
+            before => {
+                let failures = before.map_or(0, |before| before.0).saturating_add(1);
+                (failures, now.unix.plus(settings.lifetime(answer, failures)))
+            }
+        };
+        let validity = Validity { stored: now.unix, expires, stale_until: expires, failures };
+        self.put(answer, Kind::Failure, validity, expires.plus(FAILURE_MEMORY), settings, now);
         if settings.stale_ttl_reset {
             self.keep_stale_longer(question, settings, now);
         }
@@ -212,23 +229,23 @@ impl Answers {
                 let expired = Entry::read(value).is_some_and(|entry| entry.expires <= now.unix);
                 expired.then(|| value.to_vec())
             });
-            if let Some(value) = stale.flatten() {
-                let until = now.unix.plus(settings.stale_for());
-                self.region.put(key.as_bytes(), &value, until, now.unix);
+            if let Some(mut value) = stale.flatten() {
+                entry::set_stale_until(&mut value, now.unix.plus(settings.stale_for()));
+                self.region.put(key.as_bytes(), &value, UnixTime(u64::MAX), now.unix);
             }
         }
     }
 
-    /// Puts an entry with a count of failures, its expiry, and when it is dropped.
+    /// Puts an entry, and says when it is dropped.
     fn put(
         &self,
         answer: &Answer,
         kind: Kind,
-        (failures, expires, dropped): (u8, UnixTime, UnixTime),
+        validity: Validity,
+        dropped: UnixTime,
         settings: &Settings,
         now: Now,
     ) {
-        let validity = Validity { stored: now.unix, expires, failures };
         let value = entry::encode(answer, validity, settings);
         if let Some((key, value)) = Kind::of(&answer.question, kind).zip(value) {
             self.region.put(key.as_bytes(), &value, dropped, now.unix);
@@ -245,6 +262,17 @@ impl Answers {
                 self.read(&key, now, better).unwrap_or(false)
             })
         })
+    }
+
+    /// Whether something proven is known that has expired, and may be served nevertheless.
+    fn has_stale(&self, question: &Question, settings: &Settings, now: Now) -> bool {
+        settings.serve_expired
+            && Kind::SETTLED.into_iter().any(|kind| {
+                let stale =
+                    |entry: &Entry<'_>| now.unix < entry.stale_until && is_proven(entry.status);
+                Kind::of(question, kind)
+                    .is_some_and(|key| self.read(&key, now, stale).unwrap_or(false))
+            })
     }
 
     //--- Removal
@@ -301,7 +329,6 @@ mod tests {
     use crate::cache::Cache;
     use crate::cache::testing::{Client, a, answer, at, cache, nxdomain, question, signed, soa};
     use crate::config::Config;
-    use crate::status::Reason;
 
     use SecurityStatus::{Bogus, Indeterminate, Insecure, Secure};
 
@@ -404,6 +431,9 @@ mod tests {
             now += u64::from(expected);
             assert_eq!(left(now), None);
         }
+        cache.store_answer(&failure(), at(now));
+        cache.store_answer(&failure(), at(now + 1));
+        assert_eq!(left(now + 1), Some(59), "nobody tried again in between");
         cache.store_answer(&www(Insecure), at(now));
         assert_eq!(left(now), None);
         cache.store_answer(&failure(), at(now + 1));
@@ -468,9 +498,11 @@ mod tests {
         cache.store_answer(&failure(), at(400));
         assert!(client.ask(&cache, 401).unwrap().1.expired);
         assert!(!client.clone().with_cd().ask(&cache, 401).unwrap().1.expired);
-        // One that is bogus does: it is not to be hidden.
-        cache.store_answer(&www(Bogus), at(400));
-        assert_eq!(client.ask(&cache, 401).unwrap().0.rcode, Rcode::SERVFAIL);
+        // Neither does one that is bogus, however often.
+        for seconds in [400, 405, 420] {
+            cache.store_answer(&www(Bogus), at(seconds));
+            assert!(client.ask(&cache, seconds).unwrap().1.expired);
+        }
 
         for (case, status, on) in
             [("off", Secure, false), ("bogus", Bogus, true), ("not validated", Indeterminate, true)]

@@ -1,7 +1,8 @@
 //! A stored answer as octets: the finished wire answer once or twice, and where to patch it.
 //!
 //! ```text
-//! status 1 │ reason 1 │ failures 1 │ flags 1 │ rcode 2 │ stored 8 │ expires 8
+//! status 1 │ reason 1 │ failures 1 │ flags 1 │ rcode 2 │ stale until 8 │ stored 8 │ expires 8 │
+//! signed until 8
 //! per variant: lengths and places (16)
 //! per variant: offsets of TTLs (2 each), message
 //! ```
@@ -39,6 +40,10 @@ pub(super) struct Entry<'a> {
     pub(super) rcode: Rcode,
     pub(super) stored: UnixTime,
     pub(super) expires: UnixTime,
+    /// Until when it may be served although it has expired; not after `expires` when never.
+    pub(super) stale_until: UnixTime,
+    /// When the first of its signatures expires.
+    pub(super) signed_until: UnixTime,
     full: Variant<'a>,
     plain: Option<Variant<'a>>,
 }
@@ -75,8 +80,10 @@ impl<'a> Entry<'a> {
         let failures = reader.u8()?;
         let flags = reader.u8()?;
         let rcode = Rcode(reader.u16()?);
+        let stale_until = UnixTime(reader.u64()?);
         let stored = UnixTime(reader.u64()?);
         let expires = UnixTime(reader.u64()?);
+        let signed_until = UnixTime(reader.u64()?);
         let full = Places::read(&mut reader)?;
         let plain = if flags & HAS_PLAIN != 0 { Some(Places::read(&mut reader)?) } else { None };
         let full = full.read_variant(&mut reader)?;
@@ -85,7 +92,19 @@ impl<'a> Entry<'a> {
             None => None,
         };
         let denies = flags & DENIES != 0;
-        Some(Self { status, reason, failures, denies, rcode, stored, expires, full, plain })
+        Some(Self {
+            status,
+            reason,
+            failures,
+            denies,
+            rcode,
+            stored,
+            expires,
+            stale_until,
+            signed_until,
+            full,
+            plain,
+        })
     }
 
     /// The message for a client with or without DO.
@@ -193,7 +212,19 @@ impl Places {
 pub(super) struct Validity {
     pub(super) stored: UnixTime,
     pub(super) expires: UnixTime,
+    /// See [`Entry::stale_until`].
+    pub(super) stale_until: UnixTime,
     pub(super) failures: u8,
+}
+
+/// Where an entry says until when it may be served although it has expired.
+const STALE_UNTIL: usize = 6;
+
+/// Changes until when a stored entry may be served although it has expired.
+pub(super) fn set_stale_until(value: &mut [u8], until: UnixTime) {
+    if let Some(field) = value.get_mut(STALE_UNTIL..).and_then(<[u8]>::first_chunk_mut) {
+        *field = until.0.to_be_bytes();
+    }
 }
 
 /// The octets of an entry; `None` when the answer has no place in a message.
@@ -210,8 +241,10 @@ pub(super) fn encode(answer: &Answer, validity: Validity, settings: &Settings) -
     let flag = |on: bool, flag: u8| if on { flag } else { 0 };
     out.push(flag(!same, HAS_PLAIN) | flag(denies(answer), DENIES));
     out.extend_from_slice(&answer.rcode.0.to_be_bytes());
-    out.extend_from_slice(&validity.stored.0.to_be_bytes());
-    out.extend_from_slice(&validity.expires.0.to_be_bytes());
+    let signed_until = settings.signed_until(answer, validity.stored);
+    for time in [validity.stale_until, validity.stored, validity.expires, signed_until] {
+        out.extend_from_slice(&time.0.to_be_bytes());
+    }
     for variant in &variants {
         variant.places.write(&mut out)?;
     }
@@ -252,7 +285,7 @@ fn build(answer: &Answer, dnssec_ok: bool, settings: &Settings) -> Option<Built>
         let shown = rrsets.iter().filter(|rrset| is_shown(answer, rrset, dnssec_ok));
         for rrset in shown.filter(|rrset| !spare(section, rrset)) {
             let at = builder.len();
-            let ttl = settings.ttl_in(answer, section, rrset);
+            let ttl = settings.ttl_shown(answer, section, rrset);
             builder.rrset_with_ttl(section, rrset, ttl, dnssec_ok).ok()?;
             if section == Section::Answer
                 && let Some(found) = rotatable(rrset, dnssec_ok, at, builder.len())
@@ -346,7 +379,8 @@ mod tests {
     use crate::wire::{Class, Rdata};
 
     fn entry(answer: &Answer) -> Vec<u8> {
-        let validity = Validity { stored: at(0).unix, expires: at(100).unix, failures: 3 };
+        let (stored, expires, stale_until) = (at(0).unix, at(100).unix, at(200).unix);
+        let validity = Validity { stored, expires, stale_until, failures: 3 };
         encode(answer, validity, &Settings::new(&Config::default())).unwrap()
     }
 
@@ -452,6 +486,11 @@ mod tests {
             let entry = Entry::read(&value).unwrap();
             prop_assert_eq!((entry.failures, entry.denies), (3, denies(&stored)));
             prop_assert_eq!((entry.stored, entry.expires), (at(0).unix, at(100).unix));
+            prop_assert_eq!(entry.stale_until, at(200).unix);
+            let mut changed = value.clone();
+            set_stale_until(&mut changed, at(300).unix);
+            let changed = Entry::read(&changed).unwrap();
+            prop_assert_eq!((changed.stale_until, changed.rcode), (at(300).unix, rcode));
             let back = entry.decode(&stored.question, at(age.into())).unwrap();
             let sections = [&mut stored.answer, &mut stored.authority, &mut stored.additional];
             sections.into_iter().flatten().for_each(|rrset| rrset.ttl -= age);

@@ -11,6 +11,7 @@
 use super::entry::{Entry, Rotation};
 use super::settings::Settings;
 use crate::clock::Now;
+use crate::config::Ede;
 use crate::status::{Reason, SecurityStatus};
 use crate::wire::{Class, EdnsOption, Header, Rcode, RecordType};
 
@@ -121,9 +122,9 @@ pub(super) fn write(
     let age = entry.stored.until(now.unix);
     for at in variant.ttls().take_while(|at| *at < end) {
         let field = out.get_mut(at..at + 4)?.first_chunk_mut()?;
-        let ttl = match (expired, settings.original_ttl) {
-            (true, _) => settings.stale_reply_ttl,
-            (false, true) => u32::from_be_bytes(*field),
+        let ttl = match (settings.original_ttl, expired) {
+            (true, _) => u32::from_be_bytes(*field),
+            (false, true) => settings.stale_reply_ttl,
             (false, false) => u32::from_be_bytes(*field).saturating_sub(age),
         };
         *field = ttl.to_be_bytes();
@@ -142,7 +143,8 @@ pub(super) fn write(
         shown(additionals, variant.authority_end) + u16::from(query.edns.is_some()),
     ];
     let proven = entry.status == SecurityStatus::Secure
-        && !expired
+        // Expired data is still proven as long as its signatures are valid.
+        && (!expired || now.unix < entry.signed_until)
         && matches!(rcode, Rcode::NOERROR | Rcode::NXDOMAIN | Rcode::YXDOMAIN);
     let wants_ad = query.header().ad() || query.dnssec_ok();
     let header = Header { id: query.id, bits: 0, counts }
@@ -155,7 +157,8 @@ pub(super) fn write(
     out[..Header::LEN].copy_from_slice(&header.to_bytes());
 
     let mut reasons = [None; MAX_EDES];
-    if settings.ede {
+    let answered = matches!(rcode, Rcode::NOERROR | Rcode::NXDOMAIN | Rcode::YXDOMAIN);
+    if settings.ede == Ede::All || settings.ede == Ede::Failures && !answered {
         let remembered = cached && entry.is_failure();
         reasons = [entry.reason, remembered.then_some(Reason::CachedFailure)];
     }

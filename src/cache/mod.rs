@@ -156,7 +156,7 @@ impl Cache {
     ) -> Option<Hit> {
         let settings = self.settings.load();
         let expires = now.unix.plus(settings.lifetime(answer, 1));
-        let validity = Validity { stored: now.unix, expires, failures: 0 };
+        let validity = Validity { stored: now.unix, expires, stale_until: expires, failures: 0 };
         let value = entry::encode(answer, validity, &settings)?;
         hit::write(&Entry::read(&value)?, query, false, &settings, now, out)
     }

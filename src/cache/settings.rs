@@ -2,9 +2,10 @@
 
 use super::RttLimits;
 use super::answer::Answer;
-use crate::config::Config;
+use crate::clock::UnixTime;
+use crate::config::{Config, Ede, ValDate};
 use crate::status::SecurityStatus;
-use crate::wire::{Rcode, RecordType, Rrset, Section, Soa};
+use crate::wire::{Rcode, RecordType, Rrset, Rrsig, Section, Soa};
 
 /// Seconds a failure is remembered first (RFC 9520 §3.2: one second at least).
 const FIRST_FAILURE: u32 = 5;
@@ -23,7 +24,7 @@ pub(super) struct Settings {
     pub(super) validates: bool,
     pub(super) ignore_cd: bool,
     pub(super) permissive: bool,
-    pub(super) ede: bool,
+    pub(super) ede: Ede,
     pub(super) minimal_responses: bool,
     pub(super) roundrobin: bool,
     pub(super) prefetch: bool,
@@ -32,6 +33,7 @@ pub(super) struct Settings {
     pub(super) stale_reply_ttl: u32,
     stale_ttl: u32,
     pub(super) stale_ttl_reset: bool,
+    val_date: ValDate,
     pub(super) edns_size: u16,
     pub(super) host_ttl: u32,
     pub(super) rtt: RttLimits,
@@ -57,6 +59,7 @@ impl Settings {
             stale_reply_ttl: config.serve_expired_reply_ttl,
             stale_ttl: config.serve_expired_ttl,
             stale_ttl_reset: config.serve_expired_ttl_reset,
+            val_date: config.val_override_date,
             edns_size: config.edns_buffer_size,
             host_ttl: config.infra_host_ttl,
             rtt: RttLimits {
@@ -76,6 +79,23 @@ impl Settings {
         }
     }
 
+    /// Until when the signatures of a secure answer stay valid, which is longer than its TTLs in
+    /// most cases. Of several signatures of an RRset the one that expires first counts.
+    pub(super) fn signed_until(&self, answer: &Answer, now: UnixTime) -> UnixTime {
+        let date = match self.val_date {
+            ValDate::Real => now.serial(),
+            ValDate::At(date) => date,
+            ValDate::Ignored => return UnixTime(u64::MAX),
+        };
+        let signatures = answer.rrsets().flat_map(|rrset| &rrset.signatures);
+        let left = signatures.filter_map(Rrsig::parse).map(|signature| {
+            // RFC 4034 §3.1.5: serial arithmetic; the upper half is the past.
+            let left = signature.expiration.wrapping_sub(date);
+            if left > u32::MAX / 2 { 0 } else { left }
+        });
+        now.plus(left.min().unwrap_or(0))
+    }
+
     /// TTL of an RRset: the floor first, so that the cap wins.
     pub(super) fn ttl(&self, ttl: u32) -> u32 {
         ttl.max(self.min_ttl).min(self.max_ttl)
@@ -90,6 +110,11 @@ impl Settings {
             _ => self.ttl(rrset.ttl),
         };
         if answer.status == SecurityStatus::Bogus { ttl.min(self.bogus_ttl) } else { ttl }
+    }
+
+    /// TTL of an RRset as clients are shown it at first: as it came with `serve-original-ttl`.
+    pub(super) fn ttl_shown(&self, answer: &Answer, section: Section, rrset: &Rrset) -> u32 {
+        if self.original_ttl { rrset.ttl } else { self.ttl_in(answer, section, rrset) }
     }
 
     /// TTL of a denial with that SOA: the smaller of its TTL and its MINIMUM (RFC 2308 §5).

@@ -9,7 +9,7 @@ use super::resolved::Config;
 use super::shape::{self, ValueError};
 use super::source::Span;
 use super::table::{ArgError, Clause};
-use super::values::{Iterations, Module, Nsid, ValDate};
+use super::values::{Ede, Iterations, Module, Nsid, ValDate};
 use super::zone::{LocalZone, LocalZoneKind};
 use crate::wire::{Class, Name, NameError, Rdata, Record, RecordType};
 
@@ -135,6 +135,7 @@ from_first!(
     Netblock = |text| Ok(text.parse()?),
     Option<Nsid> = shape::nsid,
     ValDate = shape::date,
+    Ede = ede,
     Vec<i32> = shape::fetch_policy,
     Vec<Module> = shape::modules,
     Vec<Iterations> = shape::iterations,
@@ -146,6 +147,12 @@ impl FromValues for (Netblock, u32) {
         let limit = u32::from_values(limit).map_err(|(_, error)| (1, error))?;
         Ok((Netblock::from_values(values)?, limit))
     }
+}
+
+/// The shape has seen to it that it is one of the words.
+fn ede(text: &str) -> Result<Ede, ValueError> {
+    let known = Ede::SPELLINGS.iter().find(|row| row.0 == text);
+    Ok(known.map_or_else(Ede::default, |row| row.1))
 }
 
 fn lower_name(text: &str) -> Result<Name, ValueError> {

@@ -167,9 +167,20 @@ fn zone(config: &Config, draft: ZoneDraft) -> Option<ZoneTarget> {
 
 //--- Trust
 
+/// What is trusted, and the options that have to give way to it.
+fn trust(parser: &mut Parser, config: &mut Config, own_hints: bool) {
+    find_anchors(parser, config, own_hints);
+    if config.disable_edns_do && config.validates() && !config.trust_anchors.is_empty() {
+        // Without DO nobody sends what is validated.
+        config.disable_edns_do = false;
+        let place = parser.settings.span("disable-edns-do");
+        parser.notices.push((place, NoticeKind::NeedsDo));
+    }
+}
+
 /// Reads the configured anchors, or decides what the built-in ones are good for: see
 /// [`super::load`].
-fn trust(parser: &mut Parser, config: &mut Config, own_hints: bool) {
+fn find_anchors(parser: &mut Parser, config: &mut Config, own_hints: bool) {
     let sources = mem::take(&mut parser.draft.anchors);
     if !sources.is_empty() {
         config.trust_anchors = anchors::read(parser, sources);

@@ -44,7 +44,7 @@ pub use settings::Settings;
 pub use shape::{Shape, ValueError};
 pub use source::{Place, Sources, Span};
 pub use table::{Clause, Directive, Status, directives, find};
-pub use values::{Iterations, Module, Nsid, OutgoingPorts, ValDate};
+pub use values::{Ede, Iterations, Module, Nsid, OutgoingPorts, ValDate};
 pub use zone::{
     AnchorKind, ForwardAddr, ForwardHost, LocalZone, LocalZoneKind, RootHint, TrustAnchor,
     ZoneTarget,

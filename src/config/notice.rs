@@ -63,6 +63,8 @@ pub enum NoticeKind {
         /// The zone.
         name: Name,
     },
+    /// `disable-edns-do:` has no effect, since there are trust anchors.
+    NeedsDo,
     /// `auto-trust-anchor-file:` names a file that does not exist yet; the built-in anchors of
     /// the root are trusted until it does.
     AnchorFileMissing {
@@ -105,6 +107,10 @@ impl fmt::Display for Notice {
                 f,
                 "'{name}' is not validated: the built-in trust anchors do not apply to the zone \
                  of a '{clause}:', and no other is configured"
+            ),
+            NoticeKind::NeedsDo => write!(
+                f,
+                "'disable-edns-do' has no effect: validation needs what servers send with DO only"
             ),
             NoticeKind::AnchorFileMissing { path } => write!(
                 f,

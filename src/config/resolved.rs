@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::hints;
 use super::net::{AccessAction, Netblock};
-use super::values::{Iterations, Module, Nsid, OutgoingPorts, ValDate};
+use super::values::{Ede, Iterations, Module, Nsid, OutgoingPorts, ValDate};
 use super::zone::{LocalZone, RootHint, TrustAnchor, ZoneTarget};
 use crate::wire::{Name, Record};
 
@@ -15,7 +15,7 @@ use crate::wire::{Name, Record};
 /// A field has the name of its option in snake case. Sizes are in bytes. Times are in the unit
 /// of the option, which the field states. [`Config::default`] is what an empty file gives, apart
 /// from the trust anchors, which depend on the rest (see [`super::load`]). The defaults are those of Unbound 1.26 except
-/// `ede` (on) and those that only describe paths, users and logging of the daemon.
+/// `ede` (for failures) and those that only describe paths, users and logging of the daemon.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     //--- Threads and listeners
@@ -78,8 +78,8 @@ pub struct Config {
     pub rrset_roundrobin: bool,
     /// Validate although the client set CD.
     pub ignore_cd_flag: bool,
-    /// Extended DNS Errors (RFC 8914). On here, off in Unbound.
-    pub ede: bool,
+    /// Extended DNS Errors (RFC 8914). For failures here, off in Unbound.
+    pub ede: Ede,
     /// EDE 3 (Stale Answer) with expired answers.
     pub ede_serve_expired: bool,
     /// Queries that may be in flight, per thread.
@@ -405,7 +405,7 @@ impl Default for Config {
             deny_any: false,
             rrset_roundrobin: true,
             ignore_cd_flag: false,
-            ede: true,
+            ede: Ede::Failures,
             ede_serve_expired: false,
             num_queries_per_thread: 2048,
             jostle_timeout: 200,

@@ -36,6 +36,25 @@ impl Module {
     }
 }
 
+/// What clients are told by Extended DNS Errors (`ede:`).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Ede {
+    /// Nothing.
+    Off,
+    /// Why they get no answer, or an expired one. Not in Unbound, where the default is `no`.
+    #[default]
+    Failures,
+    /// Also what is noteworthy about an answer they get: signed
+    /// in a way that is not supported, say.
+    All,
+}
+
+impl Ede {
+    /// Spellings.
+    pub(super) const SPELLINGS: &'static [(&'static str, Self)] =
+        &[("failures", Self::Failures), ("yes", Self::All), ("no", Self::Off)];
+}
+
 /// The time that signatures are checked against (`val-override-date:`).
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum ValDate {

@@ -7,7 +7,7 @@
 
 use crate::cache::{Answer, Cache, Hit, HotQuery};
 use crate::clock::Now;
-use crate::config::Config;
+use crate::config::{Config, Ede};
 use crate::status::Reason;
 use crate::wire::{Edns, EdnsOption, Header, MAX_MESSAGE, Question, Rcode};
 
@@ -106,7 +106,7 @@ pub fn finish(
         _ => Reason::StaleAnswer,
     };
     let stale = stale.ede().0.to_be_bytes();
-    let stale = (hit.expired && config.ede && config.ede_serve_expired)
+    let stale = (hit.expired && config.ede != Ede::Off && config.ede_serve_expired)
         .then_some((EdnsOption::EDE, stale.as_slice()));
     let nsid = config.nsid.as_ref().filter(|_| edns.nsid);
     let nsid = nsid.map(|nsid| (NSID, nsid.0.as_slice()));
@@ -180,14 +180,15 @@ pub fn encode_fault(fault: Fault, message: &[u8], config: &Config) -> Option<Vec
         .with_opcode(query.opcode())
         .with_rd(query.rd())
         .with_cd(query.cd())
-        .with_ra(true)
+        // What cannot be understood, or is refused, is not recursed for.
+        .with_ra(matches!(rcode, Rcode::NOERROR | Rcode::SERVFAIL))
         .with_rcode(rcode);
     let mut out = header.to_bytes().to_vec();
     out.extend_from_slice(message.get(Header::LEN..question_end)?);
     if let Some(edns) = edns {
         let mut opt = Edns::new(config.edns_buffer_size, edns.dnssec_ok);
         opt.rcode_high = rcode.high();
-        let told = reason.filter(|_| config.ede);
+        let told = reason.filter(|_| config.ede != Ede::Off);
         opt.options
             .extend(told.map(|reason: Reason| EdnsOption::ede(reason.ede().0, reason.text())));
         opt.write(&mut out);
@@ -277,7 +278,8 @@ mod tests {
             (size, false, false),
             (size - 1, true, true),
         ] {
-            let message = rendered(&answer, &to(limit), &Config::default());
+            let message =
+                rendered(&answer, &to(limit), &Config { ede: Ede::All, ..Config::default() });
             assert_eq!(message.header.tc(), tc, "{limit}");
             let options = message.edns.unwrap().options;
             assert_eq!(!options.is_empty(), told, "{limit}: {options:?}");

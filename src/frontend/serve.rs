@@ -16,7 +16,7 @@ use crate::config::{AccessAction, Config};
 use crate::metrics::{Counters, Gauge, Stat};
 use crate::policy::Decision;
 use crate::status::{Reason, SecurityStatus};
-use crate::wire::{Class, MAX_MESSAGE, Question, Rcode, Rrset};
+use crate::wire::{Class, MAX_MESSAGE, Question, Rcode, RecordType, Rrset};
 
 /// Octets of a query that `harden-large-queries` takes for abuse: ordinary ones have a name of 255
 /// octets and a few options.
@@ -29,6 +29,9 @@ pub struct Source {
     pub client: SocketAddr,
     /// It came over TCP.
     pub stream: bool,
+    /// The client has said on this connection that it wants to keep it open (RFC 7828 §3.3.2):
+    /// it is told again for how long with each answer that has OPT.
+    pub keepalive: bool,
 }
 
 /// What became of a query at once.
@@ -77,13 +80,20 @@ impl<R: Resolver> Worker<R> {
         if config.harden_large_queries && message.len() > LARGE {
             return Outcome::Silence;
         }
-        let query = match Query::parse(message) {
+        let mut query = match Query::parse(message) {
             Ok(query) => query,
             Err(fault) => return self.fault(fault, message, &config, out),
         };
+        if let Some(edns) = &mut query.edns {
+            edns.keepalive |= source.keepalive;
+        }
         count_query(counters, &query);
         if config.log_queries {
             info!(client = %source.client, question = %query.question(), "query");
+        }
+        if config.disable_edns_do && query.dnssec_ok() {
+            // Signatures cannot be had, which is what an answer without OPT says.
+            query.edns = None;
         }
         let decision = policy.decide(&query.asked(source.stream), access, source.client.ip());
         let (alias, cache_only) = match decision {
@@ -104,8 +114,10 @@ impl<R: Resolver> Worker<R> {
                     info!(client = %source.client, question = %answer.question, "local answer");
                 }
                 let outcome = self.write(&answer, &query, source, &config, now, out);
-                // AA: local data has no other authority.
-                if let (Outcome::Answered(_), Some(flags)) = (&outcome, out.get_mut(2)) {
+                // AA: local data has no other authority. What is said about ourselves is no data.
+                if let (Outcome::Answered(_), Class::IN, Some(flags)) =
+                    (&outcome, query.class, out.get_mut(2))
+                {
                     *flags |= 0x04;
                 }
                 return outcome;
@@ -244,15 +256,18 @@ impl<R: Resolver> Worker<R> {
         let patience = Duration::from_millis(config.serve_expired_client_timeout.max(1).into());
         tokio::pin!(resolve);
         let answer = match tokio::time::timeout(patience, &mut resolve).await {
-            Ok(answer) if !answer.is_failure() => return Ok(answer),
-            Ok(answer) => Some(answer),
-            Err(_) => None,
+            Ok(answer) => answer,
+            Err(_) => match self.stale(to, config) {
+                Some(stale) => return Err(stale),
+                None => resolve.await,
+            },
         };
-        match (self.stale(to, config), answer) {
-            (Some(bytes), _) => Err(bytes),
-            (None, Some(answer)) => Ok(answer),
-            (None, None) => Ok(resolve.await),
+        let checking_disabled = to.header.cd() && !config.ignore_cd_flag;
+        let bogus = answer.status == SecurityStatus::Bogus && !checking_disabled;
+        if !bogus && !answer.is_failure() {
+            return Ok(answer);
         }
+        self.stale(to, config).map_or(Ok(answer), Err)
     }
 
     fn stale(&self, to: &Recipient, config: &Config) -> Option<Vec<u8>> {
@@ -339,7 +354,15 @@ impl<R: Resolver> Worker<R> {
     ) -> Outcome {
         let mut answer = Answer::empty(query.question(), Rcode::REFUSED);
         answer.reason = Some(reason);
-        self.write(&answer, query, source, config, now, out)
+        let outcome = self.write(&answer, query, source, config, now, out);
+        // RA says whether this client may have recursion, be it not for this name.
+        let transfer = matches!(query.rtype, RecordType::AXFR | RecordType::IXFR);
+        if (reason == Reason::Prohibited || transfer)
+            && let (Outcome::Answered(_), Some(flags)) = (&outcome, out.get_mut(3))
+        {
+            *flags &= !0x80;
+        }
+        outcome
     }
 
     fn truncate(

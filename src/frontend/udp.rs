@@ -79,7 +79,7 @@ async fn serve_batch<R: Resolver>(
     let now = Now::system();
     for index in 0..received {
         let Some((datagram, query, answer)) = batch.slot(index) else { continue };
-        let source = Source { client: datagram.peer, stream: false };
+        let source = Source { client: datagram.peer, stream: false, keepalive: false };
         match worker.handle(query, source, now, answer) {
             Outcome::Silence => {}
             Outcome::Answered(len) => batch.answered(index, len),

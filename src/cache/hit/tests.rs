@@ -130,15 +130,21 @@ fn failures_say_why_to_those_who_can_hear_it() {
     let failure = Answer::failure(question("www.example. A"), Reason::NetworkError);
     let mut insecure = answer("www.example. A", Insecure, vec![a("www.example.", 300)]);
     insecure.reason = Some(Reason::UnsupportedAlgorithm);
-    for (stored, expected) in [(bogus, vec![7]), (failure, vec![22, 13]), (insecure, vec![1])] {
+    let told = |stored: &Answer, ede| {
+        let cache = with(stored, |config| config.ede = ede);
+        edes(&Client::new("www.example. A").with_do().ask(&cache, 1).unwrap().0)
+    };
+    for (stored, all, failures) in [
+        (bogus, vec![7], vec![7]),
+        (failure, vec![22, 13], vec![22, 13]),
+        (insecure, vec![1], vec![]),
+    ] {
         let cache = with(&stored, |_| {});
-        let (told, _) = Client::new("www.example. A").with_do().ask(&cache, 1).unwrap();
-        assert_eq!(edes(&told), expected);
+        assert_eq!(told(&stored, Ede::All), all);
+        assert_eq!(told(&stored, Ede::Failures), failures);
+        assert_eq!(told(&stored, Ede::Off), []);
         let (untold, _) = Client::new("www.example. A").ask(&cache, 1).unwrap();
         assert_eq!(untold.edns, None, "no OPT for who sent none (RFC 6891 §6.1.1)");
-        let quiet = with(&stored, |config| config.ede = false);
-        let (told, _) = Client::new("www.example. A").with_do().ask(&quiet, 1).unwrap();
-        assert_eq!(edes(&told), []);
     }
 }
 
@@ -160,6 +166,34 @@ fn ttls_count_down_with_the_answer() {
     let cache = with(&stored, |config| config.serve_original_ttl = true);
     let (message, _) = Client::new("www.example. A").ask(&cache, 100).unwrap();
     assert_eq!(message.answer[0].ttl, 1_000);
+    let bounded = |config: &mut Config| {
+        config.serve_original_ttl = true;
+        config.serve_expired = true;
+        config.cache_min_ttl = 2_000;
+    };
+    let cache = with(&stored, bounded);
+    for seconds in [100, 2_001] {
+        let (message, hit) = Client::new("www.example. A").ask_stale(&cache, seconds).unwrap();
+        assert_eq!((message.answer[0].ttl, hit.expired), (1_000, seconds > 2_000));
+    }
+}
+
+#[test]
+fn expired_data_is_proven_as_long_as_its_signatures_are_valid() {
+    let mut rrset = signed(a("www.example.", 300));
+    let end = u32::try_from(at(400).unix.0).unwrap();
+    let mut rdata = rrset.signatures[0].as_bytes().to_vec();
+    rdata[8..12].copy_from_slice(&end.to_be_bytes());
+    rrset.signatures = vec![Rdata::from_bytes(rdata)];
+    let client = Client::new("www.example. A").with_ad();
+    for (status, seconds, ad) in
+        [(Secure, 299, true), (Secure, 399, true), (Secure, 400, false), (Insecure, 399, false)]
+    {
+        let stored = answer("www.example. A", status, vec![rrset.clone()]);
+        let cache = with(&stored, |config| config.serve_expired = true);
+        let (message, hit) = client.ask_stale(&cache, seconds).unwrap();
+        assert_eq!((message.header.ad(), hit.expired), (ad, seconds >= 300), "{seconds}");
+    }
 }
 
 #[test]

@@ -10,11 +10,15 @@ use crate::config::shape::Shape::{
     Triple, YesNo,
 };
 use crate::config::shape::spellings;
+use crate::config::values::Ede;
 use crate::config::zone::LocalZoneKind;
 
 /// Types of local zones.
 const ZONE_KINDS: Shape =
     OneOf(&spellings::<_, { LocalZoneKind::SPELLINGS.len() }>(LocalZoneKind::SPELLINGS));
+
+/// What Extended DNS Errors tell.
+const EDE: Shape = OneOf(&spellings::<_, { Ede::SPELLINGS.len() }>(Ede::SPELLINGS));
 
 /// A zone and its type.
 pub(super) const LOCAL_ZONE: Shape = Pair(&Name, &ZONE_KINDS);
@@ -91,8 +95,8 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Answer questions of type ANY with next to nothing (RFC 8482)."
     "rrset-roundrobin" YesNo, "yes", set(rrset_roundrobin);
     "Rotate the records of an RRset from answer to answer."
-    "ede" YesNo, "yes", set(ede);
-    "Say what went wrong by Extended DNS Errors (RFC 8914)."
+    "ede" EDE, "failures", set(ede);
+    "Say what went wrong by Extended DNS Errors (RFC 8914); yes: and what is odd about answers."
     "ede-serve-expired" YesNo, "no", set(ede_serve_expired);
     "Add Extended DNS Error 3 to expired answers."
     "answer-cookie" YesNo, "no", ignored(why::NOT_YET);

@@ -38,8 +38,6 @@ pub(super) struct Connection<R> {
     in_flight: JoinSet<Vec<u8>>,
     /// When the connection ends if nothing happens.
     deadline: Instant,
-    /// The client asked for it to be kept open (RFC 7828).
-    keepalive: bool,
     /// The client has sent all it wants to send.
     finished: bool,
 }
@@ -59,7 +57,7 @@ impl<R: Resolver> Connection<R> {
         client: SocketAddr,
         seat: Seat,
     ) -> Self {
-        let source = Source { client, stream: true };
+        let source = Source { client, stream: true, keepalive: false };
         let mut connection = Self {
             worker,
             stream,
@@ -69,7 +67,6 @@ impl<R: Resolver> Connection<R> {
             outgoing: Outgoing::default(),
             in_flight: JoinSet::new(),
             deadline: after(Duration::ZERO),
-            keepalive: false,
             finished: false,
         };
         connection.extend_deadline();
@@ -148,7 +145,7 @@ impl<R: Resolver> Connection<R> {
             let Some(message) = self.incoming.next() else { break };
             scratch.resize(MAX_MESSAGE, 0);
             if self.worker.shared.config.load().edns_tcp_keepalive {
-                self.keepalive |= asks_for_keepalive(message);
+                self.source.keepalive |= asks_for_keepalive(message);
             }
             match self.worker.handle(message, self.source, now, &mut scratch) {
                 Outcome::Silence => {}
@@ -190,7 +187,7 @@ impl<R: Resolver> Connection<R> {
 
     fn extend_deadline(&mut self) {
         let config = self.worker.shared.config.load();
-        let keepalive = self.keepalive && config.edns_tcp_keepalive;
+        let keepalive = self.source.keepalive && config.edns_tcp_keepalive;
         let idle = self.seat.connections.idle_time(keepalive, &config);
         self.deadline = after(if self.outgoing.len() > 0 { idle.min(STUCK) } else { idle });
     }
