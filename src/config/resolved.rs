@@ -7,6 +7,7 @@ use super::hints;
 use super::net::{AccessAction, Netblock};
 use super::values::{Ede, Iterations, Module, Nsid, OutgoingPorts, ValDate};
 use super::zone::{LocalZone, RootHint, TrustAnchor, ZoneTarget};
+use crate::budget::UPSTREAM_QUERIES;
 use crate::wire::{Name, Record};
 
 /// Everything unbound.conf says, checked, with defaults filled in. It never changes after
@@ -191,7 +192,8 @@ pub struct Config {
     pub max_sent_count: u32,
     /// Aliases followed for one question.
     pub max_query_restarts: u32,
-    /// Queries to servers for one client query, with everything it needs.
+    /// Queries to servers for one client query, with everything it needs. Differs on purpose from
+    /// Unbound's 200, see [`UPSTREAM_QUERIES`].
     pub max_global_quota: u32,
     /// Milliseconds to wait for a server nothing is known about.
     pub unknown_server_time_limit: u32,
@@ -460,7 +462,7 @@ impl Default for Config {
             outbound_msg_retry: 5,
             max_sent_count: 32,
             max_query_restarts: 11,
-            max_global_quota: 200,
+            max_global_quota: UPSTREAM_QUERIES.default,
             unknown_server_time_limit: 376,
             fast_server_permil: 0,
             fast_server_num: 3,

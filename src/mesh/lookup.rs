@@ -103,11 +103,12 @@ fn positive(question: &Question, found: CachedRrset) -> Answer {
     answer
 }
 
-/// The alias that a known DNAME above the name makes (RFC 6672 §2.3).
+/// The alias that a proven DNAME above the name makes (RFC 6672 §2.3). An unproven one speaks for
+/// too many names to be believed twice.
 fn below_dname(cache: &Cache, question: &Question, now: Now) -> Option<Answer> {
     question.name.ancestors().skip(1).find_map(|owner| {
         let found = cache.rrset(&owner, RecordType::DNAME, now).filter(|found| {
-            found.rank >= Rank::AnswerNoAa && found.status >= SecurityStatus::Insecure
+            found.rank >= Rank::AnswerNoAa && found.status == SecurityStatus::Secure
         })?;
         let target = question.name.substitute(&owner, &found.rrset.alias_target()?)?;
         let (status, ttl) = (found.status, found.rrset.ttl);

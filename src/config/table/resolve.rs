@@ -66,7 +66,7 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Queries sent for one question before it fails."
     "max-query-restarts" Number(0, NO_MAX), "11", set(max_query_restarts);
     "Aliases followed for one question before it fails."
-    "max-global-quota" Number(0, NO_MAX), "200", set(max_global_quota);
+    "max-global-quota" Number(0, NO_MAX), "48", set(max_global_quota);
     "Queries sent for one client query, with everything it needs; the budget may say less."
     "unknown-server-time-limit" Number(0, NO_MAX), "376", set(unknown_server_time_limit);
     "Milliseconds to wait for a server nothing is known about."
