@@ -301,13 +301,10 @@ fn build(answer: &Answer, dnssec_ok: bool, settings: &Settings) -> Option<Built>
 
     let ttls = builder.ttl_offsets().to_vec();
     let wire = builder.finish(None);
-    let minimal_end = if answer.question.rtype == RecordType::NS {
-        // Addresses of name servers are what a question for NS is about (priming).
-        wire.len()
-    } else if needs_authority(answer, dnssec_ok) {
-        authority_end
-    } else {
-        answer_end
+    let minimal_end = match needs(answer, dnssec_ok) {
+        Needs::Everything => wire.len(),
+        Needs::Authority => authority_end,
+        Needs::Answer => answer_end,
     };
     let places = Places {
         wire: wire.len(),
@@ -342,11 +339,24 @@ fn is_shown(answer: &Answer, rrset: &Rrset, dnssec_ok: bool) -> bool {
     dnssec_ok || !rrset.rtype.is_dnssec() || rrset.rtype == answer.question.rtype
 }
 
-/// Whether a minimal response needs the authority section: a denial for its SOA and proofs, an
-/// answer made from a wildcard for its proofs.
-fn needs_authority(answer: &Answer, dnssec_ok: bool) -> bool {
+/// How far a minimal response goes.
+enum Needs {
+    Answer,
+    Authority,
+    Everything,
+}
+
+/// What a minimal response needs besides the answer section: a denial its SOA and proofs. As in
+/// Unbound, nothing is left out when NS or everything was asked for (the addresses are what such
+/// a question is about), nor of an answer made from a wildcard, with its proofs.
+fn needs(answer: &Answer, dnssec_ok: bool) -> Needs {
     let proof = |rrset: &Rrset| rrset.rtype.is_dnssec();
-    denies(answer) || dnssec_ok && answer.authority.iter().any(proof)
+    match answer.question.rtype {
+        RecordType::NS | RecordType::ANY => Needs::Everything,
+        _ if denies(answer) => Needs::Authority,
+        _ if dnssec_ok && answer.authority.iter().any(proof) => Needs::Everything,
+        _ => Needs::Answer,
+    }
 }
 
 /// Where the addresses of an RRset are that was written from `at` to `end`. They can change places

@@ -136,9 +136,9 @@ impl Walk {
     /// and a step is used once.
     #[must_use]
     pub(super) fn advance(self, answer: &Answer, scope: &mut Scope<'_>) -> Self {
-        let Self { goal, careful_until, step, .. } = self;
-        let walk =
-            Self { goal, careful_until, step: Step::Arrived(Found::Insecure(None)), again: false };
+        let Self { goal, careful_until, step, again } = self;
+        let nowhere = Step::Arrived(Found::Insecure(None));
+        let walk = Self { goal, careful_until, step: nowhere, again };
         match step {
             Step::Ds { zone, position, child } => {
                 walk.take_ds(zone, position, child, answer, scope)
@@ -171,7 +171,10 @@ impl Walk {
                 if hinted && let Some(signer) = signer.or(nobody) {
                     return self.distrust(zone, position, child, signer);
                 }
-                if retry(reason, scope) {
+                // What a referral said is never the last word (RFC 4035 §5.2): the first question
+                // to the parent is free.
+                let told = !self.again && !is_passing(reason);
+                if told || retry(reason, scope) {
                     return Self { again: true, ..self.at(Step::Ds { zone, position, child }) };
                 }
                 let entry = scope.settle(child, KeyState::Bogus(reason), 0);
@@ -198,7 +201,7 @@ impl Walk {
     }
 
     fn at(self, step: Step) -> Self {
-        Self { step, ..self }
+        Self { step, again: false, ..self }
     }
 
     /// Goes on below a zone that just became known, if that is not the end.

@@ -5,6 +5,7 @@ use super::scope::Scope;
 use super::shape::{End, Shape};
 use super::verify::verify;
 use crate::cache::Answer;
+use crate::config::Config;
 use crate::wire::{RecordType, Rrset};
 
 /// RRsets of the additional section that are verified at most.
@@ -20,6 +21,13 @@ pub(super) fn answer(answer: &mut Answer, shape: &Shape) {
     });
 }
 
+/// Whether nobody would see more than the answer section (`minimal-responses`): with a proof to
+/// show, the other sections are shown too, as by Unbound.
+fn is_minimal(answer: &Answer, proven: &[usize], config: &Config) -> bool {
+    let bare = !matches!(answer.question.rtype, RecordType::ANY | RecordType::NS);
+    config.minimal_responses && proven.is_empty() && bare
+}
+
 /// Leaves the RRsets that were `proven`, and an NS RRset that verifies.
 pub(super) fn authority(
     answer: &mut Answer,
@@ -29,7 +37,7 @@ pub(super) fn authority(
     scope: &mut Scope<'_>,
 ) {
     let mut index = 0;
-    let wants_ns = shape.end == End::Data && !scope.config.minimal_responses;
+    let wants_ns = shape.end == End::Data && !is_minimal(answer, proven, scope.config);
     answer.authority.retain_mut(|rrset| {
         let keep = proven.contains(&index)
             || wants_ns
@@ -41,9 +49,14 @@ pub(super) fn authority(
 }
 
 /// Leaves what is signed by a zone whose keys are known already, and verifies
-/// (`val-clean-additional`). With `minimal-responses` nobody would see it.
-pub(super) fn additional(answer: &mut Answer, zones: &[Zone], scope: &mut Scope<'_>) {
-    if scope.config.minimal_responses {
+/// (`val-clean-additional`).
+pub(super) fn additional(
+    answer: &mut Answer,
+    proven: &[usize],
+    zones: &[Zone],
+    scope: &mut Scope<'_>,
+) {
+    if is_minimal(answer, proven, scope.config) {
         answer.additional.clear();
     }
     if !scope.config.val_clean_additional {

@@ -176,10 +176,9 @@ impl Judge {
                 let name = zone_side(&rrset.owner, rrset.rtype);
                 (name.clone(), Goal { target: name, is_apex: false })
             }
-            Task::Signed(signer) => (
-                zone_side(&self.shape.target, rtype),
-                Goal { target: signer.clone(), is_apex: true },
-            ),
+            Task::Signed(signer) => {
+                (signer.clone(), Goal { target: signer.clone(), is_apex: true })
+            }
             Task::Unproven(_) => {
                 let name = zone_side(&self.shape.target, rtype);
                 (name.clone(), Goal { target: name, is_apex: false })
@@ -209,6 +208,10 @@ impl Judge {
             }
             (Task::Part(number), Found::Insecure(why)) => self.set(number, Verdict::Insecure(why)),
             (Task::Part(number), Found::Secure(zone)) => self.verify_part(number, zone, scope)?,
+            // An anchor holds whatever insecure zones above it say.
+            (Task::Signed(signer), Found::Insecure(_)) if !self.is_anchored(&signer, scope) => {
+                self.tasks.push_back(Task::Unproven(None));
+            }
             (Task::Signed(_) | Task::Unproven(_), Found::Insecure(why)) => {
                 let rcode = self.answer.rcode;
                 self.denied = Some(Denied { rcode, proof: Proof::Insecure(why) });
@@ -358,16 +361,30 @@ impl Judge {
         let Some(Point::Anchor(anchor)) = anchors::closest(&name, scope.config) else {
             return Task::Unproven(None);
         };
+        // A zone above the anchor may still prove that what is anchored does not exist.
+        let trusted = |signer: &Name| {
+            matches!(anchors::closest(signer, scope.config), Some(Point::Anchor(_)))
+        };
         let signer = |kind: fn(&Rrset) -> bool| {
             let rrsets = self.answer.authority.iter().filter(|rrset| kind(rrset));
             rrsets
                 .flat_map(signers)
-                .filter(|signer| name.is_at_or_below(signer) && signer.is_at_or_below(&anchor))
+                .filter(|signer| name.is_at_or_below(signer) && trusted(signer))
                 .max_by_key(Name::label_count)
         };
-        let signer =
-            signer(proof::is_proof).or_else(|| signer(|rrset| rrset.rtype == RecordType::SOA));
+        let is_soa = |rrset: &Rrset| rrset.rtype == RecordType::SOA;
+        let signer = signer(proof::is_proof)
+            .or_else(|| signer(is_soa).filter(|signer| signer.is_at_or_below(&anchor)));
         signer.map_or(Task::Unproven(None), Task::Signed)
+    }
+
+    /// Whether `zone` lies at or below the anchor that is closest to the name denied.
+    fn is_anchored(&self, zone: &Name, scope: &Scope<'_>) -> bool {
+        let name = zone_side(&self.shape.target, self.answer.question.rtype);
+        match anchors::closest(&name, scope.config) {
+            Some(Point::Anchor(anchor)) => zone.is_at_or_below(&anchor),
+            Some(Point::Negative) | None => true,
+        }
     }
 
     /// Proves the denial of the question by records of `zone`.
@@ -448,7 +465,7 @@ impl Judge {
             .collect();
         clean::answer(&mut self.answer, &self.shape);
         clean::authority(&mut self.answer, &self.proven, &self.shape, &zones, scope);
-        clean::additional(&mut self.answer, &zones, scope);
+        clean::additional(&mut self.answer, &self.proven, &zones, scope);
     }
 
     /// Of an insecure answer nothing is taken out but what contradicts its aliases.

@@ -101,7 +101,7 @@ fn only_clients_with_do_see_what_proves() {
         (&wildcard, false, false, all.to_vec(),                       vec![T::NS],                           3),
         (&wildcard, false, true,  all.to_vec(),                       none(),                                0),
         (&wildcard, true,  false, [all, &[T::RRSIG]].concat(),        vec![T::NS, T::NSEC, T::RRSIG],        3),
-        (&wildcard, true,  true,  [all, &[T::RRSIG]].concat(),        vec![T::NS, T::NSEC, T::RRSIG],        0),
+        (&wildcard, true,  true,  [all, &[T::RRSIG]].concat(),        vec![T::NS, T::NSEC, T::RRSIG],        3),
         (&denial,   false, true,  none(),                             vec![T::SOA],                          0),
         (&denial,   true,  true,  none(),                             vec![T::SOA, T::RRSIG, T::NSEC, T::RRSIG], 0),
         (&asked,    false, true,  vec![T::NSEC],                      none(),                                0),

@@ -99,6 +99,25 @@ fn the_closest_anchor_counts_whatever_its_parents_say() {
 }
 
 #[test]
+fn a_zone_above_may_prove_that_an_anchored_name_does_not_exist() {
+    let mut world = World::new();
+    let ds = world.zone.ds("gone.test.", 2);
+    world.config.trust_anchors.push(anchor("gone.test.", AnchorKind::Ds, ds));
+    let denial =
+        |world: &World| vec![world.test.sign(nsec("test.", "zz.test.", TEST_NSEC), "test.")];
+    let proof = denial(&world);
+    let answer = world.judge("www.gone.test.", T::A, Rcode::NXDOMAIN, vec![], proof);
+    assert_eq!((verdict(&answer), answer.rcode), ((Secure, None), Rcode::NXDOMAIN));
+    // But not that nobody vouches for it.
+    world.forget();
+    let no_ds = nsec("test.", "zz.test.", &[T::NS, T::NSEC]);
+    world.no_ds("test.", vec![world.root.sign(no_ds, ".")]);
+    let proof = denial(&world);
+    let answer = world.judge("www.gone.test.", T::A, Rcode::NXDOMAIN, vec![], proof);
+    assert_eq!(answer.status, Bogus);
+}
+
+#[test]
 fn negative_trust_anchors_end_trust_until_the_next_anchor() {
     let mut world = World::new();
     let insecure = |names: &[&str]| names.iter().map(|text| name(text)).collect::<Vec<Name>>();
