@@ -97,21 +97,24 @@ pub(super) fn scrub(message: &Message, question: &Question, bailiwick: Bailiwick
     Scrubbed { answer, authority, target, end, upward }
 }
 
-/// Adds signatures that stand in another section than their RRset, when there are none beside it.
-/// Verifying them does not depend on where they stood.
+/// Adds signatures that stand in another section than their RRset, up to `max` in all (0: any
+/// number). Verifying them does not depend on where they stood.
 fn find_signatures(rrset: &mut Rrset, message: &Message, max: usize) {
-    if !rrset.signatures.is_empty() {
-        return;
-    }
     let max = if max == 0 { usize::MAX } else { max };
     let everywhere = message.answer.iter().chain(&message.authority).chain(&message.additional);
-    let signatures = everywhere.filter(|record| {
-        record.rtype == RecordType::RRSIG
+    for record in everywhere {
+        if rrset.signatures.len() >= max {
+            return;
+        }
+        if record.rtype == RecordType::RRSIG
             && record.owner == rrset.owner
             && record.class == rrset.class
             && record.rdata.covered_type() == Some(rrset.rtype)
-    });
-    rrset.signatures.extend(signatures.take(max).map(|record| record.rdata.clone()));
+            && !rrset.signatures.contains(&record.rdata)
+        {
+            rrset.signatures.push(record.rdata.clone());
+        }
+    }
 }
 
 /// Types that belong into the authority section of referrals and denials.
