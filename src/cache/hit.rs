@@ -157,8 +157,9 @@ pub(super) fn write(
     out[..Header::LEN].copy_from_slice(&header.to_bytes());
 
     let mut reasons = [None; MAX_EDES];
-    let answered = matches!(rcode, Rcode::NOERROR | Rcode::NXDOMAIN | Rcode::YXDOMAIN);
-    if settings.ede == Ede::All || settings.ede == Ede::Failures && !answered {
+    // Bogus data that is given nevertheless, under CD, is a failure.
+    let good = matches!(rcode, Rcode::NOERROR | Rcode::NXDOMAIN | Rcode::YXDOMAIN) && !bogus;
+    if settings.ede == Ede::All || settings.ede == Ede::Failures && !good {
         let remembered = cached && entry.is_failure();
         reasons = [entry.reason, remembered.then_some(Reason::CachedFailure)];
     }

@@ -41,11 +41,11 @@ impl Module {
 pub enum Ede {
     /// Nothing.
     Off,
-    /// Why they get no answer, or an expired one. Not in Unbound, where the default is `no`.
+    /// Why they get no answer, or a bogus or expired one. Not in Unbound, where the default is `no`.
     #[default]
     Failures,
-    /// Also what is noteworthy about an answer they get: signed
-    /// in a way that is not supported, say.
+    /// Also what is noteworthy about a good answer: that it is signed in a way that is not
+    /// supported, say.
     All,
 }
 
