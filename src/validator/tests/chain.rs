@@ -118,6 +118,19 @@ fn a_zone_above_may_prove_that_an_anchored_name_does_not_exist() {
 }
 
 #[test]
+fn a_ds_rrset_is_asked_for_explicitly_before_a_retry_is_spent() {
+    let mut world = World::new();
+    let ds = Rrset::new(name("zone.test."), T::DS, 3600, vec![world.zone.ds("zone.test.", 2)]);
+    world.put("zone.test.", T::DS, vec![ds], vec![]);
+    assert_eq!(judge_signed(&mut world), (Bogus, Some(10)));
+    let again = |world: &World| world.asked.iter().filter(|asked| asked.starts_with('!')).count();
+    assert_eq!(again(&world), 2, "{:?}", world.asked);
+    world.config.val_max_restart = 0;
+    assert_eq!(judge_signed(&mut world), (Bogus, Some(10)));
+    assert_eq!(again(&world), 1, "{:?}", world.asked);
+}
+
+#[test]
 fn negative_trust_anchors_end_trust_until_the_next_anchor() {
     let mut world = World::new();
     let insecure = |names: &[&str]| names.iter().map(|text| name(text)).collect::<Vec<Name>>();
