@@ -80,6 +80,19 @@ impl Answers {
         now: Now,
         out: &mut [u8],
     ) -> Option<Hit> {
+        let mut hit = self.find(query, allow_stale, settings, now, out)?;
+        hit.refresh_due = hit.refresh_due && !self.has_failed(query, now);
+        Some(hit)
+    }
+
+    fn find(
+        &self,
+        query: &HotQuery<'_>,
+        allow_stale: bool,
+        settings: &Settings,
+        now: Now,
+        out: &mut [u8],
+    ) -> Option<Hit> {
         if query.class != Class::IN {
             return None;
         }
@@ -170,7 +183,14 @@ impl Answers {
             return;
         }
         let ttl = settings.lifetime(answer, 0);
-        if ttl == 0 || !is_proven(answer.status) && self.knows_better(question, now) {
+        if !is_proven(answer.status) && self.knows_better(question, now) {
+            return;
+        }
+        if ttl == 0 {
+            if is_proven(answer.status) {
+                // What it was before is not true any more.
+                self.remove(question);
+            }
             return;
         }
         if answer.status == SecurityStatus::Bogus && self.has_stale(question, settings, now) {
@@ -484,13 +504,21 @@ mod tests {
         assert!(client.ask_stale(&cache, 1_299).is_some());
         assert!(client.ask_stale(&cache, 1_300).is_none(), "serve-expired-ttl");
         let (_, hit) = client.ask_stale(&cache, 10).unwrap();
-        assert!(!hit.expired, "what is fresh comes as it is");
+        assert!(!hit.expired && !hit.refresh_due, "what is fresh comes as it is");
+        assert!(client.ask_stale(&cache, 399).unwrap().1.refresh_due);
         cache.store_answer(&failure(), at(400));
-        assert!(client.ask(&cache, 401).unwrap().1.expired, "§5: the refresh has failed");
+        let (_, hit) = client.ask(&cache, 401).unwrap();
+        assert!(hit.expired && !hit.refresh_due, "§5: the refresh has failed");
+        assert!(client.ask_stale(&cache, 405).unwrap().1.refresh_due, "RFC 9520: 5 s later");
         assert_eq!(
             cache.answer(&question("www.example. A"), at(401)).unwrap().value.reason,
             failure().reason
         );
+
+        // What may not be kept at all says that the old is not true any more.
+        let cache = cache_of(Secure, &serve);
+        cache.store_answer(&answer("www.example. A", Secure, vec![a("www.example.", 0)]), at(400));
+        assert!(client.ask_stale(&cache, 401).is_none());
 
         // A response that nobody could validate does not cost us the expired answer.
         let cache = cache_of(Secure, &serve);

@@ -61,10 +61,11 @@ pub struct Hit {
     pub status: SecurityStatus,
     /// Seconds until the answer expires; 0 when it has.
     pub ttl_left: u32,
-    /// The answer has expired and is served nevertheless (RFC 8767): refresh it.
+    /// The answer has expired and is served nevertheless (RFC 8767).
     pub expired: bool,
-    /// The answer expires soon: refresh it.
-    pub prefetch_due: bool,
+    /// Refresh the answer: it has expired, or will soon and `prefetch` is on, and no attempt has
+    /// failed shortly before (RFC 9520 §3.2).
+    pub refresh_due: bool,
 }
 
 /// Extended DNS Errors in one answer at most.
@@ -179,10 +180,8 @@ pub(super) fn write(
         status: entry.status,
         ttl_left,
         expired,
-        prefetch_due: settings.prefetch
-            && !entry.is_failure()
-            && !bogus
-            && ttl_left <= lifetime / 10,
+        refresh_due: expired
+            || settings.prefetch && !entry.is_failure() && !bogus && ttl_left <= lifetime / 10,
     })
 }
 

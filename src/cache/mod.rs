@@ -165,8 +165,9 @@ impl Cache {
     /// records; denials by RFC 2308 §5, failures by RFC 9520 §3.2, bogus data by `val-bogus-ttl`.
     ///
     /// What is bogus leaves alone what is proven. What nobody has validated and failures leave
-    /// alone what is settled. An answer with TTL 0 is not remembered, and neither is one that is
-    /// larger than a segment of the store: 64 kB, less when the store is smaller than 1 MB.
+    /// alone what is settled. An answer with TTL 0 is not remembered, but ends what was there.
+    /// Neither is one that is larger than a segment of the store: 64 kB, less when the store is
+    /// smaller than 1 MB.
     pub fn store_answer(&self, answer: &Answer, now: Now) {
         self.answers.store(answer, &self.settings.load(), now);
     }

@@ -153,7 +153,7 @@ impl<R: Resolver> Worker<R> {
         };
         self.counters().add(Stat::CacheHits);
         self.count_hit(&hit);
-        if hit.expired || hit.prefetch_due {
+        if hit.refresh_due {
             self.refresh(query.question(), config, now);
         }
         let limit = limit(query, source, config).min(out.len());

@@ -201,10 +201,10 @@ fn a_popular_answer_is_refreshed_in_its_last_tenth() {
     let stored = answer("www.example. A", Insecure, vec![a("www.example.", 300)]);
     let cache = with(&stored, |config| config.prefetch = true);
     let client = Client::new("www.example. A");
-    let due = [0, 269, 270, 299].map(|now| client.ask(&cache, now).unwrap().1.prefetch_due);
+    let due = [0, 269, 270, 299].map(|now| client.ask(&cache, now).unwrap().1.refresh_due);
     assert_eq!(due, [false, false, true, true]);
     let cache = with(&stored, |_| {});
-    assert!(!client.ask(&cache, 299).unwrap().1.prefetch_due, "off by default");
+    assert!(!client.ask(&cache, 299).unwrap().1.refresh_due, "off by default");
 }
 
 #[test]
