@@ -18,6 +18,7 @@ use nix::sys::stat::{Mode, umask};
 
 use super::args::Args;
 use super::error::LaunchError;
+use super::inherited::Inherited;
 
 /// What the socket units ask for: bursts come faster than a worker wakes up. The kernel gives as
 /// much as it may without root (`net.core.rmem_max`).
@@ -36,17 +37,24 @@ pub(super) struct Listeners {
     dns: Vec<SocketAddr>,
     others: Vec<(&'static str, SocketAddr)>,
     workers: u16,
+    inherited: Inherited,
 }
 
 impl Listeners {
-    /// Opens all sockets of the command line; UDP `workers` times for each address.
-    pub(super) fn open(args: &Args, workers: u16) -> Result<Self, LaunchError> {
+    /// Opens all sockets of the command line; UDP `workers` times for each address. Those that
+    /// were passed to the launcher are taken as they are.
+    pub(super) fn open(
+        args: &Args,
+        workers: u16,
+        inherited: Inherited,
+    ) -> Result<Self, LaunchError> {
         let mut all = Self {
             passed: Vec::new(),
             control: Vec::new(),
             dns: Vec::new(),
             others: Vec::new(),
             workers,
+            inherited,
         };
         for &address in &args.listen {
             all.open_dns(address)?;
@@ -55,8 +63,7 @@ impl Listeners {
             [("tls", &args.tls), ("https", &args.https), ("metrics", &args.metrics)]
         {
             for &address in addresses {
-                let (socket, address) =
-                    tcp(address).map_err(|errno| refused(address, "TCP", errno))?;
+                let (socket, address) = all.open_tcp(address)?;
                 all.passed.push((socket, name));
                 all.others.push((name, address));
             }
@@ -66,15 +73,26 @@ impl Listeners {
             all.passed.push((socket, "control"));
             all.control.push(path);
         }
+        std::mem::take(&mut all.inherited).finish();
         Ok(all)
+    }
+
+    fn open_tcp(&mut self, asked: SocketAddr) -> Result<(OwnedFd, SocketAddr), LaunchError> {
+        match self.inherited.stream(asked) {
+            Some(socket) => Ok((socket, asked)),
+            None => tcp(asked).map_err(|errno| refused(asked, "TCP", errno)),
+        }
     }
 
     /// UDP and TCP on one address, and one port: TCP first, which nobody else can have open at the
     /// same time, so that a second launcher notices the first.
     fn open_dns(&mut self, asked: SocketAddr) -> Result<(), LaunchError> {
         for _ in 0..PORT_TRIES {
-            let (stream, address) = tcp(asked).map_err(|errno| refused(asked, "TCP", errno))?;
-            match udp(address, self.workers) {
+            let (stream, address) = self.open_tcp(asked)?;
+            let inherited = self.inherited.datagrams(address);
+            let datagrams =
+                if inherited.is_empty() { udp(address, self.workers) } else { Ok(inherited) };
+            match datagrams {
                 // The port was drawn for TCP, and somebody has it for UDP.
                 Err(Errno::EADDRINUSE) if asked.port() == 0 => continue,
                 Err(errno) => return Err(refused(address, "UDP", errno)),
@@ -240,7 +258,7 @@ mod tests {
 
     fn open(line: &str, workers: u16) -> Result<Listeners, LaunchError> {
         let args = Args::try_parse_from(line.split_whitespace()).unwrap();
-        Listeners::open(&args, workers)
+        Listeners::open(&args, workers, Inherited::default())
     }
 
     #[test]

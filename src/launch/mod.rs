@@ -17,6 +17,7 @@ mod args;
 mod build;
 mod error;
 mod hand_over;
+mod inherited;
 mod lab;
 mod listen;
 mod supervisor;
@@ -36,6 +37,7 @@ use crate::systemd::exit;
 
 use args::Args;
 use error::LaunchError;
+use inherited::Inherited;
 use listen::Listeners;
 use supervisor::{Program, Supervisor};
 
@@ -71,7 +73,7 @@ fn run(args: Args) -> Result<u8, LaunchError> {
 
     // Before there is any thread: signals are read, never delivered.
     let signals = supervisor::block_signals()?;
-    let listeners = Listeners::open(&args, workers(&args))?;
+    let listeners = Listeners::open(&args, workers(&args), Inherited::take()?)?;
     let lab = args.lab.then(|| lab::Configuration::write(listeners.dns())).transpose()?;
     let flags = SockFlag::SOCK_CLOEXEC;
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Datagram, None, flags)
