@@ -18,6 +18,8 @@ use crate::wire::Message;
 
 /// A connection is closed when nothing was asked for so long.
 const IDLE: Duration = Duration::from_secs(10);
+/// How long to wait after a connection could not be accepted.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A world that can be asked over sockets, until it is dropped.
 #[derive(Debug)]
@@ -161,9 +163,9 @@ async fn serve_udp(socket: UdpSocket, address: IpAddr, shared: Arc<Shared>) {
 
 async fn serve_tcp(listener: TcpListener, address: IpAddr, shared: Arc<Shared>) {
     loop {
-        // No descriptor left, or the client is gone already: the next one may have more luck.
         let Ok((stream, _)) = listener.accept().await else {
-            tokio::task::yield_now().await;
+            // No descriptor left, or the client is gone already: the next one may have more luck.
+            tokio::time::sleep(PAUSE).await;
             continue;
         };
         let shared = Arc::clone(&shared);
