@@ -132,7 +132,15 @@ macro_rules! spend {
 }
 
 impl Budget {
-    /// The budget of a client query that arrived at `began`, with `queries` upstream queries.
+    /// The budget of a client query that arrived at `began`, as configured: `queries` upstream
+    /// queries (`max-global-quota`) and `aliases` links (`max-query-restarts`), neither above the
+    /// maximum of this table.
+    pub fn configured(began: Mono, queries: u32, aliases: u32) -> Self {
+        let aliases = u8::try_from(aliases).unwrap_or(u8::MAX).min(ALIASES.max);
+        Self { aliases, ..Self::new(began, queries.min(UPSTREAM_QUERIES.max)) }
+    }
+
+    /// A budget with `queries` upstream queries.
     pub fn new(began: Mono, queries: u32) -> Self {
         Self {
             upstream_queries: queries,
@@ -192,6 +200,16 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_configuration_goes_beyond_the_maxima() {
+        for (queries, aliases, expected) in
+            [(5000, 1000, (1000, 64)), (0, 0, (0, 0)), (200, 3, (200, 3))]
+        {
+            let budget = Budget::configured(Mono::ZERO, queries, aliases);
+            assert_eq!((budget.upstream_queries, budget.aliases), expected);
+        }
+    }
 
     #[test]
     fn a_budget_is_spent_once_and_remembers_what_ran_out() {

@@ -136,7 +136,6 @@ from_first!(
     Option<Nsid> = shape::nsid,
     ValDate = shape::date,
     Ede = ede,
-    Vec<i32> = shape::fetch_policy,
     Vec<Module> = shape::modules,
     Vec<Iterations> = shape::iterations,
 );

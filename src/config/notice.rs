@@ -31,6 +31,17 @@ pub enum NoticeKind {
         /// Why, to be read behind the name of the option.
         why: &'static str,
     },
+    /// An option does not do all it says.
+    Partly {
+        /// The option.
+        option: &'static str,
+        /// Its clause.
+        clause: Clause,
+        /// How often it was given.
+        times: usize,
+        /// What it does, to be read behind the name of the option.
+        why: &'static str,
+    },
     /// A module in `module-config:` that does not exist here.
     NoModule {
         /// The module.
@@ -79,7 +90,8 @@ impl fmt::Display for Notice {
             write!(f, "{}:{}: ", place.path.display(), place.line)?;
         }
         match &self.kind {
-            NoticeKind::NoEffect { option, clause, times, why } => {
+            NoticeKind::NoEffect { option, clause, times, why }
+            | NoticeKind::Partly { option, clause, times, why } => {
                 write!(f, "'{option}'")?;
                 if *clause != Clause::Server {
                     write!(f, " in '{clause}:'")?;
@@ -121,9 +133,10 @@ impl fmt::Display for Notice {
     }
 }
 
-/// An option without effect, counted while files are read.
+/// An option without effect, or without all of it, counted while files are read.
 #[derive(Debug)]
 pub(super) struct Ignored {
+    partly: bool,
     option: &'static str,
     clause: Clause,
     why: &'static str,
@@ -134,19 +147,29 @@ pub(super) struct Ignored {
 impl Ignored {
     /// Notes that an option was given, if that should have had an effect and has none.
     pub(super) fn note(list: &mut Vec<Self>, row: &Directive, value: &str, span: Span) {
-        let Status::Ignored { why, moot } = row.status else { return };
+        let (partly, why, moot) = match row.status {
+            Status::Implemented => return,
+            Status::Partly { why } => (true, why, None),
+            Status::Ignored { why, moot } => (false, why, moot),
+        };
         let moot = value == row.default || moot == Some(value);
         if moot && !row.list {
             return;
         }
         match list.iter_mut().find(|seen| seen.option == row.name && seen.clause == row.clause) {
             Some(seen) => seen.times += 1,
-            None => list.push(Self { option: row.name, clause: row.clause, why, span, times: 1 }),
+            None => {
+                let (option, clause) = (row.name, row.clause);
+                list.push(Self { partly, option, clause, why, span, times: 1 });
+            }
         }
     }
 
     pub(super) fn kind(&self) -> NoticeKind {
         let Self { option, clause, why, times, .. } = *self;
-        NoticeKind::NoEffect { option, clause, times, why }
+        match self.partly {
+            true => NoticeKind::Partly { option, clause, times, why },
+            false => NoticeKind::NoEffect { option, clause, times, why },
+        }
     }
 }

@@ -15,8 +15,9 @@ use crate::wire::{Name, Record};
 ///
 /// A field has the name of its option in snake case. Sizes are in bytes. Times are in the unit
 /// of the option, which the field states. [`Config::default`] is what an empty file gives, apart
-/// from the trust anchors, which depend on the rest (see [`super::load`]). The defaults are those of Unbound 1.26 except
-/// `ede` (for failures) and those that only describe paths, users and logging of the daemon.
+/// from the trust anchors, which depend on the rest (see [`super::load`]). The defaults are those of
+/// Unbound 1.26 except `ede` (for failures), `max-global-quota`, features that are not there yet
+/// (off), and those that only describe paths, users and logging of the daemon.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     //--- Threads and listeners
@@ -121,8 +122,6 @@ pub struct Config {
     pub outgoing_ports: OutgoingPorts,
     /// Sockets for queries, per thread.
     pub outgoing_range: usize,
-    /// TCP connections to servers, per thread; 0: none.
-    pub outgoing_num_tcp: usize,
     /// Ask over TCP only.
     pub tcp_upstream: bool,
     /// Ask over TLS only.
@@ -131,10 +130,6 @@ pub struct Config {
     pub udp_upstream_without_downstream: bool,
     /// Milliseconds for a query over TCP.
     pub tcp_auth_query_timeout: u32,
-    /// Milliseconds a connection to a server is kept for the next query.
-    pub tcp_reuse_timeout: u32,
-    /// Queries sent over one connection.
-    pub max_reuse_tcp_queries: u32,
     /// Ask over IPv4 where a server has both.
     pub prefer_ip4: bool,
     /// Ask over IPv6 where a server has both.
@@ -151,19 +146,12 @@ pub struct Config {
     pub stub_zones: Vec<ZoneTarget>,
     /// What processes a query, in order.
     pub module_config: Vec<Module>,
-    /// How many addresses of name servers to look up ahead, by depth of dependency: -1 all, 0
-    /// only when needed. The length is the greatest depth.
-    pub target_fetch_policy: Vec<i32>,
     /// Use glue only from the zone's own servers.
     pub harden_glue: bool,
     /// Look up addresses that came as glue before using them.
     pub harden_unverified_glue: bool,
     /// NXDOMAIN also denies everything below (RFC 8020), when secure.
     pub harden_below_nxdomain: bool,
-    /// Look up the NS records and addresses on the way down, to validate them.
-    pub harden_referral_path: bool,
-    /// Drop records that were not asked for.
-    pub harden_unknown_additional: bool,
     /// Remove NS records that come unasked with a positive answer.
     pub iter_scrub_promiscuous: bool,
     /// Name servers kept of an NS RRset; 0: all.
@@ -184,8 +172,6 @@ pub struct Config {
     pub private_address: Vec<Netblock>,
     /// Names that may have them, with everything below.
     pub private_domain: Vec<Name>,
-    /// Replies nobody waits for after which the cache is emptied; 0: never.
-    pub unwanted_reply_threshold: u64,
     /// Times a query is sent to one server.
     pub outbound_msg_retry: u32,
     /// Queries to servers for one question.
@@ -213,8 +199,6 @@ pub struct Config {
     pub rrset_cache_size: usize,
     /// Bytes for verified keys.
     pub key_cache_size: usize,
-    /// Bytes for denials of names without DNSSEC records (`neg-cache-size`).
-    pub neg_cache_size: usize,
     /// Servers remembered.
     pub infra_cache_numhosts: usize,
     /// Seconds what we know of a server is believed.
@@ -223,8 +207,6 @@ pub struct Config {
     pub infra_cache_min_rtt: u32,
     /// Milliseconds, the most a server is waited for.
     pub infra_cache_max_rtt: u32,
-    /// Keep trying servers that are down.
-    pub infra_keep_probing: bool,
     /// Seconds, cap of TTLs.
     pub cache_max_ttl: u32,
     /// Seconds, floor of TTLs.
@@ -235,8 +217,6 @@ pub struct Config {
     pub cache_min_negative_ttl: u32,
     /// Refresh popular answers before they expire.
     pub prefetch: bool,
-    /// Fetch DNSKEY records as soon as a DS record is seen.
-    pub prefetch_key: bool,
     /// Answer with expired data when there is nothing better (RFC 8767).
     pub serve_expired: bool,
     /// Seconds that data may be expired; 0: any.
@@ -249,8 +229,6 @@ pub struct Config {
     pub serve_expired_client_timeout: u32,
     /// TTLs in answers do not count down.
     pub serve_original_ttl: bool,
-    /// Deny names from cached NSEC and NSEC3 records (RFC 8198).
-    pub aggressive_nsec: bool,
 
     //--- Validation
     /// What is trusted: from `trust-anchor:` and the three kinds of files, or built in.
@@ -286,18 +264,6 @@ pub struct Config {
     pub fake_sha1: bool,
     /// For tests: DSA signatures count as good, unseen.
     pub fake_dsa: bool,
-    /// Tell the root which keys we trust (RFC 8145).
-    pub trust_anchor_signaling: bool,
-    /// Answer questions about keys we trust (RFC 8509).
-    pub root_key_sentinel: bool,
-    /// Seconds a new key has to be seen before it is trusted (RFC 5011 §2.4.1).
-    pub add_holddown: u32,
-    /// Seconds a revoked key stays in the file.
-    pub del_holddown: u32,
-    /// Seconds a missing key stays trusted; 0: for ever.
-    pub keep_missing: u32,
-    /// For tests: allow hold-down times below an hour.
-    pub permit_small_holddown: bool,
 
     //--- Operation
     /// How much is logged, 0 to 5.
@@ -306,8 +272,6 @@ pub struct Config {
     pub log_queries: bool,
     /// One line per answer.
     pub log_replies: bool,
-    /// Say `query` and `reply` in those lines.
-    pub log_tag_queryreply: bool,
     /// One line per question answered from a local zone.
     pub log_local_actions: bool,
     /// One line per SERVFAIL, with the reason.
@@ -322,11 +286,9 @@ pub struct Config {
     pub statistics_inhibit_zero: bool,
     /// What relative paths are relative to.
     pub directory: PathBuf,
-    /// Serve the control protocol.
+    /// A control socket is expected to be passed.
     pub control_enable: bool,
-    /// Port of control interfaces that are addresses.
-    pub control_port: u16,
-    /// Where the control protocol is served: an address, or the path of a socket.
+    /// Where the control protocol is expected to be served: an address, or the path of a socket.
     pub control_interface: Vec<String>,
     /// Control connections over TCP use TLS.
     pub control_use_cert: bool,
@@ -427,13 +389,10 @@ impl Default for Config {
             outgoing_interface: Vec::new(),
             outgoing_ports: OutgoingPorts::default(),
             outgoing_range: 4096,
-            outgoing_num_tcp: 10,
             tcp_upstream: false,
             tls_upstream: false,
             udp_upstream_without_downstream: false,
             tcp_auth_query_timeout: 3000,
-            tcp_reuse_timeout: 60_000,
-            max_reuse_tcp_queries: 200,
             prefer_ip4: false,
             prefer_ip6: false,
             do_not_query_address: Self::localhost_blocks().to_vec(),
@@ -442,12 +401,9 @@ impl Default for Config {
             forward_zones: Vec::new(),
             stub_zones: Vec::new(),
             module_config: vec![Module::Validator, Module::Iterator],
-            target_fetch_policy: vec![3, 2, 1, 0, 0],
             harden_glue: true,
             harden_unverified_glue: false,
             harden_below_nxdomain: true,
-            harden_referral_path: false,
-            harden_unknown_additional: false,
             iter_scrub_promiscuous: true,
             iter_scrub_ns: 20,
             iter_scrub_cname: 11,
@@ -458,7 +414,6 @@ impl Default for Config {
             qname_minimisation_strict: false,
             private_address: Vec::new(),
             private_domain: Vec::new(),
-            unwanted_reply_threshold: 0,
             outbound_msg_retry: 5,
             max_sent_count: 32,
             max_query_restarts: 11,
@@ -471,25 +426,21 @@ impl Default for Config {
             msg_cache_size: 4 << 20,
             rrset_cache_size: 4 << 20,
             key_cache_size: 4 << 20,
-            neg_cache_size: 1 << 20,
             infra_cache_numhosts: 10_000,
             infra_host_ttl: 900,
             infra_cache_min_rtt: 50,
             infra_cache_max_rtt: 120_000,
-            infra_keep_probing: false,
             cache_max_ttl: 86_400,
             cache_min_ttl: 0,
             cache_max_negative_ttl: 3600,
             cache_min_negative_ttl: 0,
             prefetch: false,
-            prefetch_key: false,
             serve_expired: false,
             serve_expired_ttl: 86_400,
             serve_expired_ttl_reset: false,
             serve_expired_reply_ttl: 30,
             serve_expired_client_timeout: 1800,
             serve_original_ttl: false,
-            aggressive_nsec: true,
             trust_anchors: Vec::new(),
             auto_trust_anchor_file: Vec::new(),
             domain_insecure: Vec::new(),
@@ -506,16 +457,9 @@ impl Default for Config {
             harden_algo_downgrade: false,
             fake_sha1: false,
             fake_dsa: false,
-            trust_anchor_signaling: true,
-            root_key_sentinel: true,
-            add_holddown: 2_592_000,
-            del_holddown: 2_592_000,
-            keep_missing: 31_622_400,
-            permit_small_holddown: false,
             verbosity: 1,
             log_queries: false,
             log_replies: false,
-            log_tag_queryreply: false,
             log_local_actions: false,
             log_servfail: false,
             statistics_interval: 0,
@@ -524,7 +468,6 @@ impl Default for Config {
             statistics_inhibit_zero: true,
             directory: PathBuf::new(),
             control_enable: false,
-            control_port: 8953,
             control_interface: Vec::new(),
             control_use_cert: true,
             server_key_file: PathBuf::from("/etc/unbound/unbound_server.key"),

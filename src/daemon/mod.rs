@@ -90,7 +90,7 @@ fn start(args: &Args) -> Result<Daemon, u8> {
     let Loaded { config, settings, notices, path } = config::load(args.config.as_deref())
         .map_err(|errors| refused(exit::FAILURE, errors.to_string()))?;
     let config = reload::completed(config);
-    let ports = Ports { tls: config.tls_port, https: config.https_port };
+    let ports = Ports { tls: compare::tls_ports(&config), https: config.https_port };
     let mut claimed = passed
         .and_then(|passed| Claimed::sort(passed, &ports))
         .and_then(Claimed::complete)
@@ -110,6 +110,9 @@ fn start(args: &Args) -> Result<Daemon, u8> {
         for mismatch in compare::mismatches(&config, &claimed) {
             warn!("{mismatch}");
         }
+    }
+    for mismatch in compare::control_mismatches(&config, &claimed.control) {
+        warn!("{mismatch}");
     }
     let from = path.map_or_else(|| "built-in defaults".into(), |path| path.display().to_string());
     info!(configuration = from, "starting");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tracing::{error, info, warn};
 
-use crate::config::{self, Config, Loaded, Notice, Settings};
+use crate::config::{self, Config, Loaded, Notice, NoticeKind, Settings};
 use crate::frontend::Shared;
 use crate::logging;
 use crate::policy::{self, Policy};
@@ -58,9 +58,15 @@ pub(super) fn completed(mut config: Config) -> Config {
     config
 }
 
-/// Says once what was accepted without effect.
+/// Says once what was accepted and is not what it seems. Options without effect share a line, since
+/// a configuration of Unbound may have dozens.
 pub(super) fn announce(notices: &[Notice]) {
-    match notices {
+    let (without_effect, others): (Vec<_>, Vec<_>) =
+        notices.iter().partition(|notice| matches!(notice.kind, NoticeKind::NoEffect { .. }));
+    for notice in others {
+        warn!("{notice}");
+    }
+    match without_effect.as_slice() {
         [] => {}
         [one] => warn!("{one}"),
         [first, rest @ ..] => {

@@ -391,7 +391,10 @@ impl Iteration {
             Some(_) => return self.on_error(pending, Fault::Broken, view, now, rng),
             None => {}
         }
-        self.count_loss(pending, view, now);
+        // A wait that was cut short by the end of our own time is no loss of the server's.
+        if now.mono < view.budget.work_ends() {
+            self.count_loss(pending, view, now);
+        }
         if let Some(minimiser) = &mut self.minimiser
             && minimiser.is_shortened(&self.question)
             && minimiser.on_silence() == Step::Full

@@ -25,7 +25,6 @@ mod resolve;
 mod task;
 mod timers;
 
-use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -35,11 +34,11 @@ use crate::budget::{Budget, CLIENT_TIME};
 use crate::cache::{Answer, Cache};
 use crate::clock::{Mono, Now, Rng};
 use crate::config::Config;
-use crate::iterator::{ExchangeError, Iteration, Transport};
+use crate::iterator::{Exchange, ExchangeError, Iteration, Transport};
 use crate::status::Reason;
 use crate::wire::Question;
 
-use task::{Input, Key, Kind, Step, Task, TaskId, Waiter};
+use task::{Input, Key, Kind, Purse, Step, Task, TaskId, Waiter};
 use timers::{Timer, Timers};
 
 /// Names one client's query while it waits; chosen by the caller, unique among those waiting.
@@ -119,12 +118,32 @@ pub struct Mesh {
     cache: Arc<Cache>,
     tasks: HashMap<TaskId, Task>,
     by_key: HashMap<Key, TaskId>,
-    exchanges: HashMap<Token, TaskId>,
-    clients: HashMap<ClientId, TaskId>,
+    exchanges: HashMap<Token, Flight>,
+    /// Exchanges that have begun.
+    begun: usize,
+    /// Exchanges that wait for others to end (`outgoing-range`); those that are over are passed
+    /// over when their turn comes.
+    held: VecDeque<(Token, Exchange)>,
+    clients: HashMap<ClientId, Waiting>,
     queue: VecDeque<(TaskId, Input)>,
     actions: VecDeque<Action>,
     timers: Timers,
     next: u64,
+}
+
+/// An exchange, from the moment a task wants it.
+struct Flight {
+    task: TaskId,
+    begun: bool,
+}
+
+/// A client that waits.
+struct Waiting {
+    task: TaskId,
+    /// What it asked for, to begin anew when the work it joined ends with somebody else's budget.
+    query: Query,
+    /// The task spends the budget of this client.
+    pays: bool,
 }
 
 /// What a step is given besides its input.
@@ -132,6 +151,16 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a Config,
     pub(crate) now: Now,
     pub(crate) rng: &'a mut Rng,
+}
+
+/// Timers without purpose that are always tolerated.
+const TIMERS_LEFT: usize = 64;
+
+impl Context<'_> {
+    /// The budget of a client query that arrived at `began`.
+    fn budget(&self, began: Mono) -> Budget {
+        Budget::configured(began, self.config.max_global_quota, self.config.max_query_restarts)
+    }
 }
 
 impl Mesh {
@@ -142,6 +171,8 @@ impl Mesh {
             tasks: HashMap::new(),
             by_key: HashMap::new(),
             exchanges: HashMap::new(),
+            begun: 0,
+            held: VecDeque::new(),
             clients: HashMap::new(),
             queue: VecDeque::new(),
             actions: VecDeque::new(),
@@ -170,6 +201,7 @@ impl Mesh {
         }
         self.expire(&mut cx);
         self.drain(&mut cx);
+        self.tidy();
     }
 
     /// The next thing to do; `None` when nothing is left until the next event.
@@ -208,30 +240,27 @@ impl Mesh {
             (false, true) => Kind::Refreshed,
             (false, false) => Kind::Validated,
         };
-        let key = Key { kind, question: query.question };
-        let budget = Budget::new(query.arrived, cx.config.max_global_quota);
+        let key = Key { kind, question: query.question.clone() };
+        let budget = cx.budget(query.arrived);
         let keep_until = budget.work_ends();
-        let id = match self.by_key.get(&key) {
-            Some(id) => *id,
-            None => {
-                let id = self.spawn(key, Rc::new(RefCell::new(budget)), 0, None);
-                self.timers.add(keep_until, Timer::WorkEnds(id));
-                id
-            }
-        };
-        if let Some(task) = self.tasks.get_mut(&id) {
-            task.waiters.push(Waiter::Client(query.client));
-            task.keep_until = task.keep_until.max(keep_until);
-            self.clients.insert(query.client, id);
-            self.timers.add(query.arrived + CLIENT_TIME, Timer::Client(query.client));
+        let joined = self.by_key.get(&key).copied();
+        let id = joined.unwrap_or_else(|| self.spawn(key, Purse::new(budget).for_root(), 0, None));
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        if task.keep_until == Mono::ZERO {
+            self.timers.add(keep_until, Timer::WorkEnds(id));
         }
+        task.keep_until = task.keep_until.max(keep_until);
+        task.waiters.push(Waiter::Client(query.client));
+        self.timers.add(query.arrived + CLIENT_TIME, Timer::Client(query.client));
+        let waiting = Waiting { task: id, pays: joined.is_none(), query };
+        self.clients.insert(waiting.query.client, waiting);
     }
 
     /// Starts a task; it runs when the queue gets to it.
     fn spawn(
         &mut self,
         key: Key,
-        budget: Rc<RefCell<Budget>>,
+        purse: Purse,
         depth: u8,
         again: Option<Box<Iteration>>,
     ) -> TaskId {
@@ -239,7 +268,7 @@ impl Mesh {
         if again.is_none() {
             self.by_key.insert(key.clone(), id);
         }
-        self.tasks.insert(id, Task::new(key, budget, depth, again));
+        self.tasks.insert(id, Task::new(id, key, purse, depth, again));
         self.queue.push_back((id, Input::Start));
         id
     }
@@ -251,7 +280,7 @@ impl Mesh {
         step: impl FnOnce(&mut Task, &mut Context<'_>, &Cache) -> Vec<Step>,
     ) {
         // An event of an exchange already closed is normal: it was on its way.
-        let Some(id) = self.exchanges.get(&token).copied() else { return };
+        let Some(id) = self.exchanges.get(&token).map(|flight| flight.task) else { return };
         let Some(task) = self.tasks.get_mut(&id) else { return };
         let steps = step(task, cx, &self.cache);
         self.perform(id, steps, cx);
@@ -265,6 +294,7 @@ impl Mesh {
             let steps = task.handle(input, cx, &self.cache);
             self.perform(id, steps, cx);
         }
+        self.begin_held(cx);
     }
 
     fn perform(&mut self, id: TaskId, steps: Vec<Step>, cx: &mut Context<'_>) {
@@ -274,11 +304,9 @@ impl Mesh {
                     let token = Token(self.id());
                     let Some(task) = self.tasks.get_mut(&id) else { return };
                     task.exchanges.push((exchange.id, token));
-                    self.exchanges.insert(token, id);
-                    self.timers.add(cx.now.mono + exchange.timeout, Timer::Exchange(token));
-                    let (server, transport, query) =
-                        (exchange.server, exchange.transport, exchange.query);
-                    self.actions.push_back(Action::Ask { token, server, transport, query });
+                    self.exchanges.insert(token, Flight { task: id, begun: false });
+                    self.held.push_back((token, exchange));
+                    self.begin_held(cx);
                 }
                 Step::Close(exchange) => {
                     let Some(task) = self.tasks.get_mut(&id) else { return };
@@ -288,16 +316,33 @@ impl Mesh {
                 }
                 Step::Need { key, again, deeper } => self.need(id, key, again, deeper, cx),
                 Step::Done(outcome) => {
-                    self.finish(id, outcome);
+                    self.finish(id, &outcome, cx);
                     return;
                 }
             }
         }
     }
 
+    /// Begins exchanges as far as `outgoing-range` allows. The time of those that have to wait for
+    /// that is not counted against their servers.
+    fn begin_held(&mut self, cx: &Context<'_>) {
+        while self.begun < cx.config.outgoing_range.max(1)
+            && let Some((token, exchange)) = self.held.pop_front()
+        {
+            let Some(flight) = self.exchanges.get_mut(&token) else { continue };
+            flight.begun = true;
+            self.begun += 1;
+            self.timers.add(cx.now.mono + exchange.timeout, Timer::Exchange(token));
+            let Exchange { server, transport, query, .. } = exchange;
+            self.actions.push_back(Action::Ask { token, server, transport, query });
+        }
+    }
+
     fn close(&mut self, token: Token) {
-        self.exchanges.remove(&token);
-        self.actions.push_back(Action::Close(token));
+        if self.exchanges.remove(&token).is_some_and(|flight| flight.begun) {
+            self.begun -= 1;
+            self.actions.push_back(Action::Close(token));
+        }
     }
 
     /// An exchange ended by itself; its socket has no more use.
@@ -318,17 +363,17 @@ impl Mesh {
     ) {
         let Some(task) = self.tasks.get(&parent) else { return };
         let depth = task.depth + u8::from(deeper);
-        let budget = if key.is_priming() {
+        let purse = if key.is_priming() {
             // Priming is for everybody: whoever comes first does not pay for it.
-            Rc::new(RefCell::new(Budget::new(cx.now.mono, cx.config.max_global_quota)))
+            Purse::new(cx.budget(cx.now.mono))
         } else {
-            Rc::clone(&task.budget)
+            task.purse.for_subquery()
         };
         let existing = self.by_key.get(&key).copied().filter(|_| again.is_none());
         let refused = match existing {
             Some(child) if self.depends_on(child, parent) => Some(Reason::DependencyCycle),
             Some(_) => None,
-            None => budget.borrow_mut().spend_subqueries(1).err().map(|exhausted| exhausted.0),
+            None => purse.budget().spend_subqueries(1).err().map(|exhausted| exhausted.0),
         };
         if let Some(reason) = refused {
             let outcome = task::Outcome::failure(key.question.clone(), reason);
@@ -337,7 +382,7 @@ impl Mesh {
         }
         let child = match existing {
             Some(child) => child,
-            None => self.spawn(key, budget, depth, again),
+            None => self.spawn(key, purse, depth, again),
         };
         if let Some(task) = self.tasks.get_mut(&child) {
             task.waiters.push(Waiter::Task(parent));
@@ -364,21 +409,50 @@ impl Mesh {
         false
     }
 
-    /// A task is done: whoever waited is told, and what it had open is given up.
-    fn finish(&mut self, id: TaskId, outcome: Rc<task::Outcome>) {
+    /// A task is done: whoever waited is told, and what it had open is given up. When all that
+    /// ended is the budget of somebody else, those who joined begin anew with their own.
+    fn finish(&mut self, id: TaskId, outcome: &Rc<task::Outcome>, cx: &mut Context<'_>) {
         let Some(task) = self.remove(id) else { return };
-        for waiter in task.waiters {
-            match waiter {
+        let out_of_budget = outcome.answer.is_failure() && task.purse.is_over(cx.now);
+        for waiter in &task.waiters {
+            match *waiter {
+                Waiter::Client(client) if out_of_budget && self.begin_anew(client, cx) => {}
                 Waiter::Client(client) => self.reply(client, Rc::new(outcome.answer.clone())),
-                Waiter::Task(parent) => {
-                    if let Some(parent) = self.tasks.get_mut(&parent) {
-                        parent.needs.retain(|need| *need != id);
-                    }
-                    let (key, outcome) = (task.key.clone(), Rc::clone(&outcome));
-                    self.queue.push_back((parent, Input::Resolved { key, outcome }));
-                }
+                Waiter::Task(id) => self.tell(id, &task, outcome, out_of_budget, cx),
             }
         }
+    }
+
+    /// Resolves the query of a client that had joined once more; false when it had not.
+    fn begin_anew(&mut self, client: ClientId, cx: &mut Context<'_>) -> bool {
+        let in_time =
+            |waiting: &Waiting| cx.now.mono < waiting.query.arrived + CLIENT_TIME && !waiting.pays;
+        if !self.clients.get(&client).is_some_and(in_time) {
+            return false;
+        }
+        let waiting = self.clients.remove(&client);
+        waiting.into_iter().for_each(|waiting| self.query(waiting.query, cx));
+        true
+    }
+
+    /// Hands the outcome of `task` to the task `parent` that waited for it.
+    fn tell(
+        &mut self,
+        parent: TaskId,
+        task: &Task,
+        outcome: &Rc<task::Outcome>,
+        out_of_budget: bool,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(waiting) = self.tasks.get_mut(&parent) else { return };
+        waiting.needs.retain(|need| *need != task.id);
+        let key = task.key.clone();
+        let other = !waiting.purse.is_shared_with(&task.purse) && !waiting.purse.is_over(cx.now);
+        if out_of_budget && other {
+            let deeper = waiting.is_fetch();
+            return self.need(parent, key, None, deeper, cx);
+        }
+        self.queue.push_back((parent, Input::Resolved { key, outcome: Rc::clone(outcome) }));
     }
 
     fn reply(&mut self, client: ClientId, answer: Rc<Answer>) {
@@ -436,23 +510,36 @@ impl Mesh {
 
     /// The client has waited long enough; the work may go on for the cache.
     fn client_deadline(&mut self, client: ClientId, cx: &Context<'_>) {
-        let Some(id) = self.clients.get(&client).copied() else { return };
-        let Some(task) = self.tasks.get_mut(&id) else { return };
-        task.waiters.retain(|waiter| *waiter != Waiter::Client(client));
-        let question = task.key.question.clone();
-        let answer = Answer::failure(question, Reason::ClientDeadline);
+        let Some(waiting) = self.clients.get(&client) else { return };
+        if let Some(task) = self.tasks.get_mut(&waiting.task) {
+            task.waiters.retain(|waiter| *waiter != Waiter::Client(client));
+        }
+        let answer = Answer::failure(waiting.query.question.clone(), Reason::ClientDeadline);
         // Whoever asks again shortly is told at once, unless the work ends better.
         self.cache.store_answer(&answer, cx.now);
         self.reply(client, Rc::new(answer));
     }
 
-    fn work_ends(&mut self, id: TaskId, cx: &Context<'_>) {
+    fn work_ends(&mut self, id: TaskId, cx: &mut Context<'_>) {
         let Some(task) = self.tasks.get(&id) else { return };
         if task.keep_until > cx.now.mono {
             self.timers.add(task.keep_until, Timer::WorkEnds(id));
             return;
         }
         let question = task.key.question.clone();
-        self.finish(id, task::Outcome::failure(question, Reason::ClientDeadline));
+        self.finish(id, &task::Outcome::failure(question, Reason::ClientDeadline), cx);
+    }
+
+    /// Drops timers that have lost their purpose, once they are more than the others.
+    fn tidy(&mut self) {
+        let live = self.exchanges.len() + self.clients.len() + self.tasks.len();
+        if self.timers.len() <= 2 * live + TIMERS_LEFT {
+            return;
+        }
+        self.timers.retain(|timer| match timer {
+            Timer::Exchange(token) => self.exchanges.contains_key(&token),
+            Timer::Client(client) => self.clients.contains_key(&client),
+            Timer::WorkEnds(id) => self.tasks.contains_key(&id),
+        });
     }
 }

@@ -6,13 +6,12 @@
 //!              └── bogus ◄──┘ (once, another server)
 //! ```
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::compose::compose;
-use super::task::{Key, Kind, Outcome, Step};
+use super::task::{Key, Kind, Outcome, Purse, Step};
 use super::{Context, lookup};
-use crate::budget::{BOGUS_RETRIES, Budget};
+use crate::budget::BOGUS_RETRIES;
 use crate::cache::{Answer, Cache};
 use crate::iterator::Iteration;
 use crate::status::{Reason, SecurityStatus};
@@ -28,6 +27,8 @@ pub(super) struct Resolve {
     fetched: Option<Rc<Outcome>>,
     /// The last DS or DNSKEY lookup, likewise.
     voucher: Option<Rc<Outcome>>,
+    /// Something it needed failed in passing.
+    hampered: bool,
 }
 
 enum Stage {
@@ -47,13 +48,14 @@ impl Resolve {
             retries_left: BOGUS_RETRIES.default,
             fetched: None,
             voucher: None,
+            hampered: false,
         }
     }
 
     /// Looks into the cache, and asks when it is not there.
     pub(super) fn start(
         &mut self,
-        budget: &Rc<RefCell<Budget>>,
+        purse: &Purse,
         cx: &mut Context<'_>,
         cache: &Cache,
     ) -> Vec<Step> {
@@ -63,7 +65,9 @@ impl Resolve {
             _ => lookup::validated(cache, &self.question, cx.config, cx.now),
         };
         match known {
-            Some(answer) if lookup::dangling(&answer).is_some() => self.chase(answer, budget),
+            Some(answer) if lookup::dangling(&answer).is_some() => {
+                self.chase(answer, purse, cx, cache)
+            }
             Some(answer) => done(answer),
             None => self.fetch(self.first_fetch(), None),
         }
@@ -74,18 +78,19 @@ impl Resolve {
         &mut self,
         key: &Key,
         outcome: &Rc<Outcome>,
-        budget: &Rc<RefCell<Budget>>,
+        purse: &Purse,
         cx: &mut Context<'_>,
         cache: &Cache,
     ) -> Vec<Step> {
+        self.hampered |= outcome.passing;
         match std::mem::replace(&mut self.stage, Stage::Begin) {
-            Stage::Fetching => self.fetched(outcome, budget, cx, cache),
+            Stage::Fetching => self.fetched(outcome, purse, cx, cache),
             Stage::Validating(validation) => {
                 self.voucher = Some(Rc::clone(outcome));
                 let event = Event::Resolved { question: &key.question, answer: &outcome.answer };
-                self.validate(validation, event, budget, cx, cache)
+                self.validate(validation, event, purse, cx, cache)
             }
-            Stage::Chasing(link) => self.compose(*link, &outcome.answer, cx, cache),
+            Stage::Chasing(link) => self.finish(compose(*link, &outcome.answer), purse, cx, cache),
             Stage::Begin => Vec::new(),
         }
     }
@@ -103,7 +108,7 @@ impl Resolve {
     fn fetched(
         &mut self,
         outcome: &Rc<Outcome>,
-        budget: &Rc<RefCell<Budget>>,
+        purse: &Purse,
         cx: &mut Context<'_>,
         cache: &Cache,
     ) -> Vec<Step> {
@@ -111,29 +116,29 @@ impl Resolve {
         let mut answer = outcome.answer.clone();
         answer.question = self.question.clone();
         if answer.is_failure() {
-            return self.finish(answer, cx, cache);
+            return self.finish(answer, purse, cx, cache);
         }
         if self.kind == Kind::Unvalidated {
-            return self.follow(answer, budget, cx, cache);
+            return self.follow(answer, purse, cx, cache);
         }
         if !cx.config.validates() {
             // `module-config:` without the validator: everything is given, nothing is proven.
             answer.status = SecurityStatus::Insecure;
-            return self.follow(answer, budget, cx, cache);
+            return self.follow(answer, purse, cx, cache);
         }
-        self.validate(Box::new(Validation::new(answer)), Event::Start, budget, cx, cache)
+        self.validate(Box::new(Validation::new(answer)), Event::Start, purse, cx, cache)
     }
 
     fn validate(
         &mut self,
         mut validation: Box<Validation>,
         event: Event<'_>,
-        budget: &Rc<RefCell<Budget>>,
+        purse: &Purse,
         cx: &mut Context<'_>,
         cache: &Cache,
     ) -> Vec<Step> {
         let action = {
-            let mut budget = budget.borrow_mut();
+            let mut budget = purse.budget();
             let mut view = View { cache, config: cx.config, budget: &mut budget };
             validation.handle(event, &mut view, cx.now)
         };
@@ -162,7 +167,7 @@ impl Resolve {
                 let again = self.fetched.take().and_then(|outcome| outcome.take_iteration());
                 self.fetch(Kind::FetchAnew, again)
             }
-            Action::Finish(answer) => self.follow(answer, budget, cx, cache),
+            Action::Finish(answer) => self.follow(answer, purse, cx, cache),
         }
     }
 
@@ -170,7 +175,7 @@ impl Resolve {
     fn follow(
         &mut self,
         answer: Answer,
-        budget: &Rc<RefCell<Budget>>,
+        purse: &Purse,
         cx: &mut Context<'_>,
         cache: &Cache,
     ) -> Vec<Step> {
@@ -180,19 +185,27 @@ impl Resolve {
         }
         if !bogus && lookup::is_circular(&answer) {
             let failure = Answer::failure(self.question.clone(), Reason::AliasLimit);
-            return self.finish(failure, cx, cache);
+            return self.finish(failure, purse, cx, cache);
         }
         if !bogus && lookup::dangling(&answer).is_some() {
-            return self.chase(answer, budget);
+            return self.chase(answer, purse, cx, cache);
         }
-        self.finish(answer, cx, cache)
+        self.finish(answer, purse, cx, cache)
     }
 
-    fn chase(&mut self, link: Answer, budget: &Rc<RefCell<Budget>>) -> Vec<Step> {
+    fn chase(
+        &mut self,
+        link: Answer,
+        purse: &Purse,
+        cx: &mut Context<'_>,
+        cache: &Cache,
+    ) -> Vec<Step> {
         let Some(target) = lookup::dangling(&link) else { return done(link) };
         let links = u8::try_from(lookup::aliases(&link)).unwrap_or(u8::MAX);
-        if let Err(exhausted) = budget.borrow_mut().spend_aliases(links) {
-            return done(Answer::failure(self.question.clone(), exhausted.0));
+        let spent = purse.budget().spend_aliases(links);
+        if let Err(exhausted) = spent {
+            let failure = Answer::failure(self.question.clone(), exhausted.0);
+            return self.finish(failure, purse, cx, cache);
         }
         self.stage = Stage::Chasing(Box::new(link));
         let kind = if self.kind == Kind::Unvalidated { Kind::Unvalidated } else { Kind::Validated };
@@ -201,21 +214,22 @@ impl Resolve {
         vec![Step::Need { key: Key { kind, question }, again: None, deeper: false }]
     }
 
-    fn compose(
+    /// Remembers the answer. A failure, or bogus data, for want of budget or the like is remembered
+    /// only under the very question that a client asked: whoever uses up a budget with names of
+    /// his own and then leads it to somebody else's must not make that fail for others.
+    fn finish(
         &mut self,
-        link: Answer,
-        rest: &Answer,
+        answer: Answer,
+        purse: &Purse,
         cx: &mut Context<'_>,
         cache: &Cache,
     ) -> Vec<Step> {
-        self.finish(compose(link, rest), cx, cache)
-    }
-
-    fn finish(&mut self, answer: Answer, cx: &mut Context<'_>, cache: &Cache) -> Vec<Step> {
-        if self.kind != Kind::Unvalidated {
+        let failed = answer.is_failure() || answer.status == SecurityStatus::Bogus;
+        let passing = failed && (self.hampered || purse.is_over(cx.now));
+        if self.kind != Kind::Unvalidated && (purse.is_root() || !passing) {
             lookup::store_final(cache, &answer, cx.now);
         }
-        done(answer)
+        vec![Step::Done(Outcome::failed(answer, passing))]
     }
 }
 

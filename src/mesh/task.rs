@@ -1,6 +1,6 @@
 //! One question in flight: a fetch of one response, or a resolution of the whole.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 
 use super::resolve::Resolve;
@@ -53,9 +53,52 @@ pub(super) enum Waiter {
     Task(TaskId),
 }
 
+/// Whose budget a task spends.
+#[derive(Clone)]
+pub(super) struct Purse {
+    budget: Rc<RefCell<Budget>>,
+    root: bool,
+}
+
+impl Purse {
+    pub(super) fn new(budget: Budget) -> Self {
+        Self { budget: Rc::new(RefCell::new(budget)), root: false }
+    }
+
+    pub(super) fn for_root(self) -> Self {
+        Self { root: true, ..self }
+    }
+
+    pub(super) fn for_subquery(&self) -> Self {
+        Self { budget: Rc::clone(&self.budget), root: false }
+    }
+
+    pub(super) fn budget(&self) -> RefMut<'_, Budget> {
+        self.budget.borrow_mut()
+    }
+
+    pub(super) fn is_shared_with(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.budget, &other.budget)
+    }
+
+    /// Whether nothing more can be done with it.
+    pub(super) fn is_over(&self, now: Now) -> bool {
+        let budget = self.budget.borrow();
+        budget.exhausted().is_some() || now.mono >= budget.work_ends()
+    }
+
+    /// Whether the task answers the very question the budget was given for.
+    pub(super) fn is_root(&self) -> bool {
+        self.root
+    }
+}
+
 /// What a task came to.
 pub(super) struct Outcome {
     pub(super) answer: Answer,
+    /// It failed in a way that says nothing to others: for want of budget or sockets, or because
+    /// asking would have been a circle, here or in something it needed.
+    pub(super) passing: bool,
     /// The iteration that brought the response, to be asked again should it turn out bogus; none
     /// from the cache, for the composed, and once somebody has taken it.
     iteration: RefCell<Option<Box<Iteration>>>,
@@ -63,7 +106,13 @@ pub(super) struct Outcome {
 
 impl Outcome {
     pub(super) fn new(answer: Answer) -> Rc<Self> {
-        Rc::new(Self { answer, iteration: RefCell::new(None) })
+        Self::failed(answer, false)
+    }
+
+    /// With a failure that is passing if it is known to be or its reason says so.
+    pub(super) fn failed(answer: Answer, passing: bool) -> Rc<Self> {
+        let passing = passing || answer.reason.is_some_and(is_passing);
+        Rc::new(Self { answer, passing, iteration: RefCell::new(None) })
     }
 
     pub(super) fn failure(question: Question, reason: Reason) -> Rc<Self> {
@@ -73,6 +122,17 @@ impl Outcome {
     pub(super) fn take_iteration(&self) -> Option<Box<Iteration>> {
         self.iteration.take()
     }
+}
+
+fn is_passing(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::WorkLimit
+            | Reason::ClientDeadline
+            | Reason::DependencyCycle
+            | Reason::NoSocket
+            | Reason::NotReady
+    )
 }
 
 /// What a task is told.
@@ -96,8 +156,9 @@ pub(super) enum Step {
 }
 
 pub(super) struct Task {
+    pub(super) id: TaskId,
     pub(super) key: Key,
-    pub(super) budget: Rc<RefCell<Budget>>,
+    pub(super) purse: Purse,
     pub(super) depth: u8,
     pub(super) waiters: Vec<Waiter>,
     pub(super) needs: Vec<TaskId>,
@@ -112,20 +173,24 @@ enum Work {
     Fetch {
         iteration: Option<Box<Iteration>>,
         again: bool,
+        /// Something it needed failed in passing.
+        hampered: bool,
     },
     Resolve(Box<Resolve>),
 }
 
 impl Task {
     pub(super) fn new(
+        id: TaskId,
         key: Key,
-        budget: Rc<RefCell<Budget>>,
+        purse: Purse,
         depth: u8,
         again: Option<Box<Iteration>>,
     ) -> Self {
         let question = key.question.clone();
         let work = match key.kind {
             Kind::Fetch | Kind::FetchAnew => Work::Fetch {
+                hampered: false,
                 again: again.is_some(),
                 iteration: Some(again.unwrap_or_else(|| Box::new(Iteration::new(question, depth)))),
             },
@@ -134,8 +199,9 @@ impl Task {
             }
         };
         Self {
+            id,
             key,
-            budget,
+            purse,
             depth,
             waiters: Vec::new(),
             needs: Vec::new(),
@@ -145,6 +211,10 @@ impl Task {
         }
     }
 
+    pub(super) fn is_fetch(&self) -> bool {
+        matches!(self.work, Work::Fetch { .. })
+    }
+
     pub(super) fn handle(
         &mut self,
         input: Input,
@@ -152,15 +222,16 @@ impl Task {
         cache: &Cache,
     ) -> Vec<Step> {
         match (&mut self.work, input) {
-            (Work::Resolve(resolve), Input::Start) => resolve.start(&self.budget, cx, cache),
+            (Work::Resolve(resolve), Input::Start) => resolve.start(&self.purse, cx, cache),
             (Work::Resolve(resolve), Input::Resolved { key, outcome }) => {
-                resolve.resolved(&key, &outcome, &self.budget, cx, cache)
+                resolve.resolved(&key, &outcome, &self.purse, cx, cache)
             }
             (Work::Fetch { again: true, .. }, Input::Start) => {
                 self.iterate(Event::Retry, cx, cache)
             }
             (Work::Fetch { .. }, Input::Start) => self.start_fetch(cx, cache),
-            (Work::Fetch { .. }, Input::Resolved { key, outcome }) => {
+            (Work::Fetch { hampered, .. }, Input::Resolved { key, outcome }) => {
+                *hampered |= outcome.passing;
                 let event = Event::Resolved { question: &key.question, answer: &outcome.answer };
                 self.iterate(event, cx, cache)
             }
@@ -232,10 +303,12 @@ impl Task {
     }
 
     fn iterate(&mut self, event: Event<'_>, cx: &mut Context<'_>, cache: &Cache) -> Vec<Step> {
-        let Work::Fetch { iteration: slot, .. } = &mut self.work else { return Vec::new() };
+        let Work::Fetch { iteration: slot, hampered, .. } = &mut self.work else {
+            return Vec::new();
+        };
         let Some(mut iteration) = slot.take() else { return Vec::new() };
         {
-            let mut budget = self.budget.borrow_mut();
+            let mut budget = self.purse.budget();
             let mut view = View { cache, config: cx.config, budget: &mut budget };
             iteration.handle(event, &mut view, cx.now, cx.rng);
         }
@@ -254,40 +327,26 @@ impl Task {
         }
         match outcome {
             Some(iterated) => {
-                let question = self.key.question.clone();
-                steps.push(Step::Done(fetched(iterated, question, iteration, cache, cx.now)));
+                let outcome = match iterated {
+                    Iterated::Response(response) => {
+                        lookup::store_response(cache, &response, cx.now);
+                        let iteration = RefCell::new(Some(iteration));
+                        Rc::new(Outcome { answer: response.answer, passing: false, iteration })
+                    }
+                    Iterated::Failed(reason) => {
+                        let answer = Answer::failure(self.key.question.clone(), reason);
+                        let passing = *hampered || self.purse.is_over(cx.now);
+                        let outcome = Outcome::failed(answer, passing);
+                        if !outcome.passing {
+                            cache.store_answer(&outcome.answer, cx.now);
+                        }
+                        outcome
+                    }
+                };
+                steps.push(Step::Done(outcome));
             }
             None => *slot = Some(iteration),
         }
         steps
-    }
-}
-
-/// What an iteration came to, remembered so that nobody has to ask again soon.
-fn fetched(
-    outcome: Iterated,
-    question: Question,
-    iteration: Box<Iteration>,
-    cache: &Cache,
-    now: Now,
-) -> Rc<Outcome> {
-    match outcome {
-        Iterated::Response(response) => {
-            lookup::store_response(cache, &response, now);
-            let iteration = RefCell::new(Some(iteration));
-            Rc::new(Outcome { answer: response.answer, iteration })
-        }
-        Iterated::Failed(reason) => {
-            let outcome = Outcome::failure(question, reason);
-            // What ran out was this client's budget or our sockets; that says nothing about the
-            // question to others.
-            if !matches!(
-                reason,
-                Reason::WorkLimit | Reason::NoSocket | Reason::DependencyCycle | Reason::NotReady
-            ) {
-                cache.store_answer(&outcome.answer, now);
-            }
-            outcome
-        }
     }
 }

@@ -32,6 +32,15 @@ impl Timers {
         self.heap.push(Entry { at: Reverse((at, self.sequence)), timer });
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Drops those for which `f` is false.
+    pub(super) fn retain(&mut self, f: impl Fn(Timer) -> bool) {
+        self.heap.retain(|entry| f(entry.timer));
+    }
+
     pub(super) fn next(&self) -> Option<Mono> {
         self.heap.peek().map(|entry| entry.at.0.0)
     }

@@ -95,17 +95,17 @@ impl fmt::Display for Label {
 }
 
 /// Ports that say what a TCP listener speaks, where its name does not.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Ports {
-    /// `tls-port:`
-    pub tls: u16,
+    /// `tls-port:` and `tls-additional-port:`
+    pub tls: Vec<u16>,
     /// `https-port:`
     pub https: u16,
 }
 
 impl Default for Ports {
     fn default() -> Self {
-        Self { tls: 853, https: 443 }
+        Self { tls: vec![853], https: 443 }
     }
 }
 
@@ -362,7 +362,7 @@ impl Role {
             "tls" => Self::Tls(local),
             "https" => Self::Https(local),
             "dns-tcp" => Self::Tcp(local),
-            _ if local.port() == ports.tls => Self::Tls(local),
+            _ if ports.tls.contains(&local.port()) => Self::Tls(local),
             _ if local.port() == ports.https => Self::Https(local),
             _ => Self::Tcp(local),
         }
@@ -484,7 +484,7 @@ mod tests {
     #[test]
     fn the_port_decides_where_the_name_does_not() {
         let at = |port| SocketAddr::from(([192, 0, 2, 1], port));
-        let ports = Ports { tls: 8853, ..Ports::default() };
+        let ports = Ports { tls: vec![8853], ..Ports::default() };
         #[rustfmt::skip]
         let cases = [
             ("dns",     53,   Role::Tcp(at(53))),

@@ -10,6 +10,8 @@ use crate::config::shape::Shape::{
 };
 use crate::config::shape::spellings;
 
+const NO_REUSE: &str = "has no effect: a connection to a server is for one query";
+
 pub(super) const SERVER: &[Directive] = rows! { Server:
     //--- Process
     "num-threads" Number(1, 1024), "1", set(num_threads);
@@ -44,7 +46,7 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Log a line per client query."
     "log-replies" YesNo, "no", set(log_replies);
     "Log a line per answer, with rcode, time and size."
-    "log-tag-queryreply" YesNo, "no", set(log_tag_queryreply);
+    "log-tag-queryreply" YesNo, "no", ignored("has no effect: those lines always do", "yes");
     "Begin those lines with the word query or reply."
     "log-destaddr" YesNo, "no", ignored(why::NOT_YET);
     "Log with an answer which of our addresses was asked."
@@ -174,7 +176,7 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Ports our queries may come from; read in order with outgoing-port-avoid."
     "outgoing-port-avoid" PortRange, "", list(draft::port_avoid);
     "Ports our queries may not come from; read in order with outgoing-port-permit."
-    "outgoing-num-tcp" Number(0, 1_000_000), "10", set(outgoing_num_tcp);
+    "outgoing-num-tcp" Number(0, 1_000_000), "10", ignored("has no effect: connections to servers count towards outgoing-range");
     "Connections to servers, per thread; 0 for none."
     "outgoing-tcp-mss" Number(0, 65535), "0", ignored(why::BROKER);
     "Largest TCP segment towards servers; 0 leaves it to the system."
@@ -184,9 +186,9 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Milliseconds a UDP socket stays open after its query timed out."
     "tcp-auth-query-timeout" Number(1, NO_MAX), "3000", set(tcp_auth_query_timeout);
     "Milliseconds for a query over TCP."
-    "tcp-reuse-timeout" Number(0, NO_MAX), "60000", set(tcp_reuse_timeout);
+    "tcp-reuse-timeout" Number(0, NO_MAX), "60000", ignored(NO_REUSE);
     "Milliseconds a connection to a server is kept for the next query."
-    "max-reuse-tcp-queries" Number(0, NO_MAX), "200", set(max_reuse_tcp_queries);
+    "max-reuse-tcp-queries" Number(0, NO_MAX), "200", ignored(NO_REUSE);
     "Queries sent over one connection."
     "msg-buffer-size" Number(4096, 65552), "65552", ignored("has no effect: messages may have any size");
     "Bytes of the largest message."
@@ -208,7 +210,7 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Ask over UDP although do-udp is off."
     "tcp-upstream" YesNo, "no", set(tcp_upstream);
     "Ask over TCP only."
-    "tls-upstream" YesNo, "no", kept(tls_upstream, why::TLS_UPSTREAM);
+    "tls-upstream" YesNo, "no", partly(tls_upstream, why::TLS_UPSTREAM);
     "Ask over TLS only."
 };
 

@@ -91,6 +91,11 @@ impl fmt::Display for Clause {
 pub enum Status {
     /// It does what it says.
     Implemented,
+    /// It does not do all it says.
+    Partly {
+        /// What it does and what not, as the end of a sentence that begins with the option.
+        why: &'static str,
+    },
     /// It is accepted without effect.
     Ignored {
         /// Why, as the end of a sentence that begins with the option.
@@ -156,8 +161,8 @@ mod why {
     pub(super) const DEADLINE: &str =
         "has no effect: every client has its answer within four seconds";
     pub(super) const TLS: &str = "has no effect yet: TLS is not supported";
-    pub(super) const TLS_UPSTREAM: &str = "has no effect yet: TLS to servers is not supported, so \
-         questions fail instead of going out in the clear";
+    pub(super) const TLS_UPSTREAM: &str =
+        "cannot be done yet: questions fail instead of going out in the clear";
     pub(super) const HTTP: &str = "has no effect yet: HTTPS is not supported";
     pub(super) const NO_EFFECT_THERE: &str = "has no effect, in current Unbound neither";
     pub(super) const TAGS: &str = "has no effect yet: tags are not supported";

@@ -72,10 +72,10 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
 
 pub(super) const REMOTE_CONTROL: &[Directive] = rows! { RemoteControl:
     "control-enable" YesNo, "no", set(control_enable);
-    "Serve unbound-control."
+    "Expect a socket for unbound-control to be passed; one that is passed is served in any case."
     "control-interface" Text, "", list(draft::control_interface);
-    "Address, or absolute path of a socket, that unbound-control connects to."
-    "control-port" Number(1, 65535), "8953", set(control_port);
+    "Absolute path of the socket that unbound-control is expected to connect to; addresses are not served yet."
+    "control-port" Number(1, 65535), "8953", ignored("has no effect yet: the control protocol is served on Unix sockets only");
     "Port of control interfaces that are addresses."
     "control-use-cert" YesNo, "yes", kept(control_use_cert, why::TLS);
     "Use TLS on control connections over TCP."

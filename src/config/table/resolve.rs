@@ -8,6 +8,9 @@ use crate::config::shape::Shape::{
     Anchor, Date, FetchPolicy, Iterations, Modules, Name, Netblock, Number, Path, Size, YesNo,
 };
 
+const NO_ROLLOVER: &str =
+    "has no effect yet: trust anchors are not kept up to date by themselves (RFC 5011)";
+const READ_ONLY: &str = "is read, but not kept up to date yet (RFC 5011)";
 const OUR_OWN_SELECTION: &str = "has no effect: servers are chosen by measured time";
 
 pub(super) const SERVER: &[Directive] = rows! { Server:
@@ -18,7 +21,7 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Bytes of the largest response over UDP that we ask for."
     "root-hints" Path, "", list(draft::root_hints);
     "File with the name servers of the root; they are built in."
-    "target-fetch-policy" FetchPolicy, "3 2 1 0 0", set(target_fetch_policy);
+    "target-fetch-policy" FetchPolicy, "3 2 1 0 0", ignored("has no effect: addresses of servers are looked up when they are needed");
     "Addresses of name servers looked up ahead, by depth; -1 for all, 0 for only when needed."
     "prefer-ip4" YesNo, "no", set(prefer_ip4);
     "Ask over IPv4 where a server has both."
@@ -34,9 +37,9 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Look up addresses from a referral before using them."
     "harden-below-nxdomain" YesNo, "yes", set(harden_below_nxdomain);
     "Deny what lies below a name that securely does not exist (RFC 8020)."
-    "harden-referral-path" YesNo, "no", set(harden_referral_path);
+    "harden-referral-path" YesNo, "no", ignored("has no effect: name servers are validated when a client asks for them");
     "Look up name servers and their addresses on the way down, so as to validate them."
-    "harden-unknown-additional" YesNo, "no", set(harden_unknown_additional);
+    "harden-unknown-additional" YesNo, "no", ignored("has no effect: such records are always dropped", "yes");
     "Drop records from the authority and additional sections that are not needed."
     "iter-scrub-promiscuous" YesNo, "yes", set(iter_scrub_promiscuous);
     "Drop NS records that come unasked with a positive answer."
@@ -58,7 +61,7 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Addresses that are removed from answers about public names."
     "private-domain" Name, "", push(private_domain);
     "Name that may have private addresses, with everything below."
-    "unwanted-reply-threshold" Number(0, 1 << 48), "0", set(unwanted_reply_threshold);
+    "unwanted-reply-threshold" Number(0, 1 << 48), "0", ignored("has no effect: replies to nobody do not get through the connected sockets of queries");
     "Replies nobody waits for after which the cache is emptied; 0 for never."
     "outbound-msg-retry" Number(0, NO_MAX), "5", set(outbound_msg_retry);
     "Times a query is sent to one server."
@@ -86,7 +89,7 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Bytes of the cache of RRsets."
     "key-cache-size" Size, "4194304", set(key_cache_size);
     "Bytes of the cache of keys."
-    "neg-cache-size" Size, "1048576", set(neg_cache_size);
+    "neg-cache-size" Size, "1048576", ignored("has no effect: denials are kept with the other answers, in msg-cache-size");
     "Bytes of the cache of proofs that names do not exist."
     "infra-cache-numhosts" Number(1, NO_MAX), "10000", set(infra_cache_numhosts);
     "Servers whose behavior is remembered."
@@ -100,7 +103,7 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Milliseconds, the least that a server is waited for."
     "infra-cache-max-rtt" Number(0, NO_MAX), "120000", set(infra_cache_max_rtt);
     "Milliseconds, the most that a server is waited for."
-    "infra-keep-probing" YesNo, "no", set(infra_keep_probing);
+    "infra-keep-probing" YesNo, "no", ignored("has no effect: servers that are down are tried when there is no other", "yes");
     "Keep trying servers that are down."
     "cache-max-ttl" Number(0, NO_MAX), "86400", set(cache_max_ttl);
     "Seconds, cap of TTLs."
@@ -112,7 +115,7 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Seconds, floor of the TTL of denials."
     "prefetch" YesNo, "no", set(prefetch);
     "Refresh popular answers before they expire."
-    "prefetch-key" YesNo, "no", set(prefetch_key);
+    "prefetch-key" YesNo, "no", ignored("has no effect: keys are fetched when an answer is validated");
     "Fetch DNSKEY records as soon as a DS record is seen."
     "serve-expired" YesNo, "no", set(serve_expired);
     "Answer with expired data when there is nothing better (RFC 8767)."
@@ -126,7 +129,7 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Milliseconds a client waits for fresh data before it gets expired data; 0 for none."
     "serve-original-ttl" YesNo, "no", set(serve_original_ttl);
     "Answer with TTLs as the zone has them, without counting down."
-    "aggressive-nsec" YesNo, "yes", set(aggressive_nsec);
+    "aggressive-nsec" YesNo, "no", ignored(why::NOT_YET);
     "Deny names by cached proofs, without asking (RFC 8198)."
 
     //--- Validating
@@ -136,11 +139,11 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Zone file with DS and DNSKEY records that are trusted."
     "trusted-keys-file" Path, "", list(draft::trusted_keys_file);
     "File with trusted-keys as in named.conf; may be a pattern."
-    "auto-trust-anchor-file" Path, "", list(draft::auto_trust_anchor_file);
+    "auto-trust-anchor-file" Path, "", partly_list(draft::auto_trust_anchor_file, READ_ONLY);
     "File with the keys of a zone, kept up to date as the zone changes them (RFC 5011)."
-    "trust-anchor-signaling" YesNo, "yes", set(trust_anchor_signaling);
+    "trust-anchor-signaling" YesNo, "no", ignored(why::NOT_YET);
     "Tell the root which keys are trusted (RFC 8145)."
-    "root-key-sentinel" YesNo, "yes", set(root_key_sentinel);
+    "root-key-sentinel" YesNo, "no", ignored(why::NOT_YET);
     "Answer questions about which keys of the root are trusted (RFC 8509)."
     "domain-insecure" Name, "", push(domain_insecure);
     "Name that is not validated, with everything below."
@@ -174,13 +177,13 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Insist on a signature by every algorithm of the DS records."
     "disable-dnssec-lame-check" YesNo, "no", ignored(why::NOT_YET);
     "Do not ask another server when signatures are missing."
-    "add-holddown" Number(0, NO_MAX), "2592000", set(add_holddown);
+    "add-holddown" Number(0, NO_MAX), "2592000", ignored(NO_ROLLOVER);
     "Seconds a new key has to be seen before it is trusted (RFC 5011)."
-    "del-holddown" Number(0, NO_MAX), "2592000", set(del_holddown);
+    "del-holddown" Number(0, NO_MAX), "2592000", ignored(NO_ROLLOVER);
     "Seconds a revoked key stays in the file."
-    "keep-missing" Number(0, NO_MAX), "31622400", set(keep_missing);
+    "keep-missing" Number(0, NO_MAX), "31622400", ignored(NO_ROLLOVER);
     "Seconds a missing key stays in the file; 0 for ever."
-    "permit-small-holddown" YesNo, "no", set(permit_small_holddown);
+    "permit-small-holddown" YesNo, "no", ignored(NO_ROLLOVER);
     "For tests: allow hold-down times below an hour."
     "fake-dsa" YesNo, "no", set(fake_dsa);
     "For tests: take DSA signatures for good, unseen."

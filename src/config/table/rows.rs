@@ -6,6 +6,8 @@
 /// - `call(FUNCTION)`: the function takes it; `list(FUNCTION)` when values add up,
 /// - `forward(FIELD)`, `stub(FIELD)`: a field of the zone the clause is about,
 /// - `kept(FIELD, WHY)`: as `set`, but nothing reads it yet,
+/// - `partly(FIELD, WHY)`, `partly_forward(…)`, `partly_stub(…)`, `partly_list(FUNCTION, WHY)`: as
+///   without `partly`, but it does not do all it says,
 /// - `ignored(WHY)`, `ignored(WHY, MOOT)`, `ignored_list(WHY)`: checked and dropped.
 macro_rules! rows {
     ($clause:ident: $($name:literal $shape:expr, $default:literal, $how:ident($($arg:tt)*); $help:literal)*) => {
@@ -32,6 +34,9 @@ macro_rules! is_list {
     (ignored_list) => {
         true
     };
+    (partly_list) => {
+        true
+    };
     ($other:ident) => {
         false
     };
@@ -39,8 +44,10 @@ macro_rules! is_list {
 
 macro_rules! status {
     (kept $field:ident, $why:expr) => { $crate::config::table::rows::status!(ignored $why) };
-    (kept_forward $field:ident, $why:expr) => { $crate::config::table::rows::status!(ignored $why) };
-    (kept_stub $field:ident, $why:expr) => { $crate::config::table::rows::status!(ignored $why) };
+    (partly $field:ident, $why:expr) => { $crate::config::table::Status::Partly { why: $why } };
+    (partly_forward $field:ident, $why:expr) => { $crate::config::table::Status::Partly { why: $why } };
+    (partly_stub $field:ident, $why:expr) => { $crate::config::table::Status::Partly { why: $why } };
+    (partly_list $function:path, $why:expr) => { $crate::config::table::Status::Partly { why: $why } };
     (ignored $why:expr, $moot:literal) => {
         $crate::config::table::Status::Ignored { why: $why, moot: Some($moot) }
     };
@@ -79,8 +86,10 @@ macro_rules! setter {
         }
     };
     (kept $field:ident, $why:expr) => { $crate::config::table::rows::setter!(set $field) };
-    (kept_forward $field:ident, $why:expr) => { $crate::config::table::rows::setter!(forward $field) };
-    (kept_stub $field:ident, $why:expr) => { $crate::config::table::rows::setter!(stub $field) };
+    (partly $field:ident, $why:expr) => { $crate::config::table::rows::setter!(set $field) };
+    (partly_forward $field:ident, $why:expr) => { $crate::config::table::rows::setter!(forward $field) };
+    (partly_stub $field:ident, $why:expr) => { $crate::config::table::rows::setter!(stub $field) };
+    (partly_list $function:path, $why:expr) => { $function };
     (call $function:path) => { $function };
     (list $function:path) => { $function };
     (ignored $($why:tt)*) => { |_, _| Ok(()) };

@@ -9,8 +9,8 @@ use crate::config::shape::Shape::{
     Host, Name, Netblock, Number, OneOf, Pair, Path, PtrRecord, Record, Server, Size, Text, YesNo,
 };
 
-const ZONE_TLS: &str = "has no effect yet: TLS to servers is not supported, so questions in the zone fail instead of \
-     going out in the clear";
+const ZONE_TLS: &str =
+    "cannot be done yet: questions in the zone fail instead of going out in the clear";
 
 pub(super) const FORWARD: &[Directive] = rows! { ForwardZone:
     "name" Name, "", call(draft::forward_name);
@@ -21,7 +21,7 @@ pub(super) const FORWARD: &[Directive] = rows! { ForwardZone:
     "Name of a resolver, with @PORT and #NAME or without."
     "forward-first" YesNo, "no", forward(first);
     "When the resolvers fail, resolve as if the clause were not there."
-    "forward-tls-upstream" YesNo, "no", kept_forward(tls, ZONE_TLS);
+    "forward-tls-upstream" YesNo, "no", partly_forward(tls, ZONE_TLS);
     "Ask the resolvers over TLS."
     "forward-tcp-upstream" YesNo, "no", forward(tcp);
     "Ask the resolvers over TCP only."
@@ -40,7 +40,7 @@ pub(super) const STUB: &[Directive] = rows! { StubZone:
     "When the servers fail, resolve as if the clause were not there."
     "stub-prime" YesNo, "no", stub(prime);
     "Ask the servers for the NS records of the zone first and use those."
-    "stub-tls-upstream" YesNo, "no", kept_stub(tls, ZONE_TLS);
+    "stub-tls-upstream" YesNo, "no", partly_stub(tls, ZONE_TLS);
     "Ask the servers over TLS."
     "stub-tcp-upstream" YesNo, "no", stub(tcp);
     "Ask the servers over TCP only."

@@ -193,8 +193,8 @@ fn built_in_anchors_give_way_to_what_the_operator_says() {
         ("forward-zone: name: \".\" forward-addr: 192.0.2.1", 0, 0, 1),
         ("forward-zone: name: x. forward-addr: 192.0.2.1", 2, 1, 1),
         ("server: domain-insecure: x.\nforward-zone: name: y.x. forward-addr: 192.0.2.1", 2, 1, 0),
-        (&format!("server: auto-trust-anchor-file: {dir}/gone"), 2, 0, 1),
-        (&format!("server: auto-trust-anchor-file: {dir}/revoked"), 0, 0, 0),
+        (&format!("server: auto-trust-anchor-file: {dir}/gone"), 2, 0, 2),
+        (&format!("server: auto-trust-anchor-file: {dir}/revoked"), 0, 0, 1),
     ] {
         let loaded = read(text).unwrap_or_else(|errors| panic!("{errors}"));
         let got = (

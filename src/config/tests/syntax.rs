@@ -63,7 +63,6 @@ stub-zone:
     );
     assert_eq!((config.msg_cache_size, config.rrset_cache_size), (64 << 20, 50 << 10));
     assert_eq!((config.edns_buffer_size, config.max_udp_size), (4096, u16::MAX));
-    assert_eq!(config.target_fetch_policy, [2, -1, 0]);
     assert_eq!(config.val_override_date, ValDate::At(1_189_950_146));
     assert_eq!(config.val_nsec3_keysize_iterations[1], Iterations { key_bits: 4096, max: 100 });
     assert_eq!(config.module_config, [Module::Other("respip"), Module::Iterator]);

@@ -1,0 +1,138 @@
+//! No option is called implemented that does nothing, and the list of options for readers is true.
+//!
+//! The rows of the option tables are read as text: which field of the configuration a row sets is
+//! not known at run time. A row without a status of its own promises that somebody outside
+//! `src/config` reads its field, tests aside.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Rows that a function takes, and the field where what they say ends up.
+const BY_FUNCTION: &[(&str, &str)] = &[
+    ("chroot", "directory"),
+    ("directory", "directory"),
+    ("interface", "interfaces"),
+    ("outgoing-port-permit", "outgoing_ports"),
+    ("outgoing-port-avoid", "outgoing_ports"),
+    ("access-control", "access_control"),
+    ("local-zone", "local_zones"),
+    ("local-data", "local_data"),
+    ("local-data-ptr", "local_data"),
+    ("wait-limit-netblock", "wait_limit_netblock"),
+    ("module-config", "module_config"),
+    ("root-hints", "root_hints"),
+    ("trust-anchor", "trust_anchors"),
+    ("trust-anchor-file", "trust_anchors"),
+    ("trusted-keys-file", "trust_anchors"),
+    ("control-interface", "control_interface"),
+    ("forward-addr", "addrs"),
+    ("forward-host", "hosts"),
+    ("stub-addr", "addrs"),
+    ("stub-host", "hosts"),
+];
+
+/// Fields that other fields are made of before the configuration is handed out.
+const WITHIN: &[(&str, &str)] =
+    &[("do_not_query_localhost", "do_not_query_address"), ("directory", "root_hints")];
+
+#[test]
+fn what_is_called_implemented_is_read_by_somebody() {
+    let rows = rows();
+    assert!(rows.len() > 100, "the notation of the tables has changed: {} rows", rows.len());
+    let readers = readers();
+    let unread: Vec<String> = rows
+        .iter()
+        .filter(|(_, field)| {
+            let field =
+                WITHIN.iter().find(|row| row.0 == field).map_or(field.as_str(), |row| row.1);
+            !is_read(field, &readers)
+        })
+        .map(|(option, field)| format!("{option}: nothing outside src/config reads {field}"))
+        .collect();
+    assert!(unread.is_empty(), "\n{}", unread.join("\n"));
+}
+
+#[test]
+fn a_field_that_nothing_reads_is_noticed() {
+    let readers = ["fn f(config: &Config) { config.prefetch; }".to_owned()];
+    for (field, expected) in [("prefetch", true), ("prefetch_key", false), ("fetch", false)] {
+        assert_eq!(is_read(field, &readers), expected, "{field}");
+    }
+    let code = "config.used;\n#[cfg(test)]\nmod tests {\n config.only_tested;\n}\n";
+    assert!(!without_tests(code).contains("only_tested"));
+}
+
+/// Every row that is called implemented, with its field.
+fn rows() -> Vec<(String, String)> {
+    let mut rows = Vec::new();
+    for file in files(&source().join("config/table")) {
+        let text = fs::read_to_string(&file).unwrap();
+        for line in text.lines().map(str::trim).filter(|line| line.starts_with('"')) {
+            let Some((option, _)) = line[1..].split_once('"') else { continue };
+            let Some(how) = line.rsplit(", ").next().and_then(|how| how.strip_suffix(");")) else {
+                continue;
+            };
+            let Some((how, field)) = how.split_once('(') else { continue };
+            match how {
+                "set" | "push" | "forward" | "stub" => {
+                    rows.push((option.to_owned(), field.to_owned()));
+                }
+                // A clause's name is read as the name of its zone.
+                "call" | "list" if option != "name" => {
+                    let field = BY_FUNCTION.iter().find(|row| row.0 == option);
+                    let (_, field) = field.unwrap_or_else(|| panic!("{option}: which field?"));
+                    rows.push((option.to_owned(), (*field).to_owned()));
+                }
+                _ => {}
+            }
+        }
+    }
+    rows
+}
+
+/// The code of the program without configuration and tests.
+fn readers() -> Vec<String> {
+    files(&source())
+        .into_iter()
+        .filter(|file| {
+            let path = file.strip_prefix(source()).unwrap();
+            let test = |part: &std::ffi::OsStr| part == "tests" || part == "tests.rs";
+            !path.starts_with("config") && !path.iter().any(test)
+        })
+        .map(|file| without_tests(&fs::read_to_string(file).unwrap()).to_owned())
+        .collect()
+}
+
+/// The code above the module of tests.
+fn without_tests(code: &str) -> &str {
+    code.split("#[cfg(test)]\nmod tests {").next().unwrap_or(code)
+}
+
+fn is_read(field: &str, readers: &[String]) -> bool {
+    let access = format!(".{field}");
+    readers.iter().any(|code| {
+        code.match_indices(&access).any(|(at, _)| {
+            let rest = &code[at + access.len()..];
+            !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == '(')
+        })
+    })
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
