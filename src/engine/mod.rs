@@ -210,6 +210,10 @@ impl Engine {
     fn socket(&self, delivered: Delivered) {
         let token = Token(delivered.id);
         let mut exchanges = self.0.exchanges.borrow_mut();
+        // Closed meanwhile, or there already: the socket is of no use.
+        if !matches!(exchanges.get(&token), Some(Running::Opening { .. })) {
+            return;
+        }
         let Some(Running::Opening { transport, query }) = exchanges.remove(&token) else { return };
         match delivered.socket {
             Ok(socket) => {

@@ -51,7 +51,7 @@ mod scrub;
 mod select;
 mod targets;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod types;
 
 pub use types::{Action, Event, Exchange, ExchangeError, ExchangeId, Outcome, Response, Transport};

@@ -23,6 +23,8 @@ mod compose;
 mod lookup;
 mod resolve;
 mod task;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::collections::{HashMap, HashSet, VecDeque};

@@ -13,6 +13,7 @@ use super::task::{Key, Kind, Outcome, Purse, Step};
 use super::{Context, lookup};
 use crate::budget::BOGUS_RETRIES;
 use crate::cache::{Answer, Cache};
+use crate::config::Config;
 use crate::iterator::Iteration;
 use crate::status::{Reason, SecurityStatus};
 use crate::validator::{Action, Event, Validation, View};
@@ -22,7 +23,8 @@ pub(super) struct Resolve {
     kind: Kind,
     question: Question,
     stage: Stage,
-    retries_left: u8,
+    /// How often a bogus response was asked for again.
+    retries: u8,
     /// What brought the response under validation; asked again should it be bogus.
     fetched: Option<Rc<Outcome>>,
     /// The last DS or DNSKEY lookup, likewise.
@@ -45,7 +47,7 @@ impl Resolve {
             kind,
             question,
             stage: Stage::Begin,
-            retries_left: BOGUS_RETRIES.default,
+            retries: 0,
             fetched: None,
             voucher: None,
             hampered: false,
@@ -159,11 +161,12 @@ impl Resolve {
                 vec![Step::Need { key, again, deeper: false }]
             }
             Action::Finish(answer)
-                if answer.status == SecurityStatus::Bogus && self.retries_left > 0 =>
+                if answer.status == SecurityStatus::Bogus
+                    && u32::from(self.retries) < retries(cx.config) =>
             {
                 // One forged response must not cost more than one retry (USENIX Security 2025,
                 // reuse of unvalidated caches).
-                self.retries_left -= 1;
+                self.retries += 1;
                 let again = self.fetched.take().and_then(|outcome| outcome.take_iteration());
                 self.fetch(Kind::FetchAnew, again)
             }
@@ -231,6 +234,11 @@ impl Resolve {
         }
         vec![Step::Done(Outcome::failed(answer, passing))]
     }
+}
+
+/// How often a bogus response may be asked for again (`val-max-restart`).
+fn retries(config: &Config) -> u32 {
+    u32::from(BOGUS_RETRIES.default).min(config.val_max_restart)
 }
 
 fn done(answer: Answer) -> Vec<Step> {

@@ -6,4 +6,4 @@ mod hostile;
 mod servers;
 mod tls;
 mod usual;
-pub(super) mod world;
+pub(crate) mod world;

@@ -25,12 +25,12 @@ use crate::wire::{
 /// Round-trip time of every reply.
 const RTT: Duration = Duration::from_millis(10);
 
-pub(in crate::iterator) fn name(text: &str) -> Name {
+pub(crate) fn name(text: &str) -> Name {
     text.parse().expect(text)
 }
 
 /// `name TYPE`.
-pub(in crate::iterator) fn question(text: &str) -> Question {
+pub(crate) fn question(text: &str) -> Question {
     let (owner, rtype) = text.split_once(' ').expect(text);
     Question::new(name(owner), rtype.parse().expect(text))
 }
@@ -81,7 +81,7 @@ pub(in crate::iterator) fn signature(rtype: RecordType, signer: Name, seed: u8) 
 }
 
 /// RRsets as text, without TTL, to compare with.
-pub(in crate::iterator) fn show(rrsets: &[Rrset]) -> String {
+pub(crate) fn show(rrsets: &[Rrset]) -> String {
     let one = |rrset: &Rrset| {
         let rdata = rrset.rdata.iter().map(|rdata| match rrset.rtype {
             RecordType::A | RecordType::AAAA => format!(" {rdata:?}"),
@@ -105,7 +105,7 @@ pub(in crate::iterator) fn message(question: &Question, reply: &str) -> Message 
 
 /// A scripted reply.
 #[derive(Clone, Debug, Default)]
-struct Script {
+pub(crate) struct Script {
     bits: Header,
     rcode: Rcode0,
     sections: [Vec<Rrset>; 3],
@@ -117,7 +117,7 @@ struct Script {
 struct Rcode0(u16);
 
 impl Script {
-    fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let mut script = Self::default();
         for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
             let (word, rest) = part.split_once(' ').unwrap_or((part, ""));
@@ -142,7 +142,7 @@ impl Script {
     }
 
     /// The messages this reply is, one after the other.
-    fn messages(&self, query: &Message, transport: Transport) -> Vec<Vec<u8>> {
+    pub(crate) fn messages(&self, query: &Message, transport: Transport) -> Vec<Vec<u8>> {
         if self.says("silent") || self.says("no-tcp") && transport == Transport::Tcp {
             return Vec::new();
         }
