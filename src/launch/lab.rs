@@ -34,7 +34,8 @@ impl Configuration {
         DirBuilder::new().mode(0o700).create(&directory).map_err(failed)?;
         let this = Self(directory.clone());
         let hints = directory.join("root.hints");
-        let mut text = format!("{}root-hints: \"{}\"\n", world.trust(), hints.display());
+        // It is there to show things, so every answer says what is noteworthy about it.
+        let mut text = format!("{}ede: yes\nroot-hints: \"{}\"\n", world.trust(), hints.display());
         for at in served {
             text.push_str(&format!("interface: {}@{}\n", at.ip(), at.port()));
         }
