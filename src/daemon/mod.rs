@@ -22,7 +22,7 @@ use arc_swap::ArcSwap;
 use clap::Parser;
 use nix::errno::Errno;
 use rand::SeedableRng;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
@@ -54,8 +54,25 @@ pub fn main() -> ExitCode {
         Err(error) => return exit::command_line(&error),
     };
     match start(&args) {
-        Ok(daemon) => daemon.run(),
+        Ok((daemon, event_loop)) => daemon.run(event_loop),
         Err(code) => ExitCode::from(code),
+    }
+}
+
+/// Where the main thread waits, and for which signals.
+struct EventLoop {
+    runtime: Runtime,
+    signals: Signals,
+}
+
+impl EventLoop {
+    fn new() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let signals = {
+            let _inside = runtime.enter();
+            Signals::new()?
+        };
+        Ok(Self { runtime, signals })
     }
 }
 
@@ -79,7 +96,7 @@ fn refuse(notifier: &Notifier, code: u8, text: &str) -> u8 {
     code
 }
 
-fn start(args: &Args) -> Result<Daemon, u8> {
+fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
     let notifier = Notifier::from_env().map_err(|error| {
         logging::say("prebound", error);
         exit::OSERR
@@ -95,12 +112,7 @@ fn start(args: &Args) -> Result<Daemon, u8> {
         .and_then(|passed| Claimed::sort(passed, &ports))
         .and_then(Claimed::complete)
         .map_err(|error| refused(error.exit_code(), error.to_string()))?;
-    if let Some(listener) = claimed.tls.first().or_else(|| claimed.https.first()) {
-        let text = format!(
-            "{} at {}: DNS over TLS and over HTTPS are not served by this version; \
-             pass no socket for them",
-            listener.label, listener.local
-        );
+    if let Some(text) = not_served(&claimed) {
         return Err(refused(exit::NOFDS, text));
     }
     // Fails only when called twice.
@@ -129,9 +141,12 @@ fn start(args: &Args) -> Result<Daemon, u8> {
     let operators = Operators::new(&shared, settings, control, http);
     let (stop, stopped) = watch::channel(false);
     let (tell_end, ended) = unbounded_channel();
+    // Before anybody is served: whoever has an answer may send us a signal.
+    let event_loop = EventLoop::new()
+        .map_err(|error| refused(exit::OSERR, format!("cannot wait for signals: {error}")))?;
     let workers = start_workers(count, claimed, &shared, &stopped, &tell_end)
         .map_err(|error| refused(exit::OSERR, format!("cannot start workers: {error}")))?;
-    Ok(Daemon {
+    let daemon = Daemon {
         shared,
         workers,
         ended,
@@ -140,7 +155,18 @@ fn start(args: &Args) -> Result<Daemon, u8> {
         notifier,
         args_config: args.config.clone(),
         extra_verbosity: args.verbose,
-    })
+    };
+    Ok((daemon, event_loop))
+}
+
+/// Why a socket that was passed cannot be served.
+fn not_served(claimed: &Claimed) -> Option<String> {
+    let listener = claimed.tls.first().or_else(|| claimed.https.first())?;
+    Some(format!(
+        "{} at {}: DNS over TLS and over HTTPS are not served by this version; pass no socket for \
+         them",
+        listener.label, listener.local
+    ))
 }
 
 fn start_workers(
@@ -184,21 +210,9 @@ fn ways_out(
 
 impl Daemon {
     /// Serves until a signal says to stop.
-    fn run(mut self) -> ExitCode {
-        let runtime = match Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                error!(%error, "no event loop");
-                return ExitCode::from(exit::OSERR);
-            }
-        };
-        let code = match runtime.block_on(self.supervise()) {
-            Ok(code) => code,
-            Err(error) => {
-                error!(%error, "signals cannot be received");
-                exit::OSERR
-            }
-        };
+    fn run(mut self, event_loop: EventLoop) -> ExitCode {
+        let EventLoop { runtime, signals } = event_loop;
+        let code = runtime.block_on(self.supervise(signals));
         self.notifier.stopping();
         info!("stopping");
         // Workers that are gone already do not hear it.
@@ -211,8 +225,7 @@ impl Daemon {
         ExitCode::from(code)
     }
 
-    async fn supervise(&mut self) -> io::Result<u8> {
-        let mut signals = Signals::new()?;
+    async fn supervise(&mut self, mut signals: Signals) -> u8 {
         self.operators.serve(&self.stop);
         self.notifier.ready(&self.status());
         info!(workers = self.workers.len(), "serving");
@@ -222,17 +235,17 @@ impl Daemon {
         loop {
             tokio::select! {
                 biased;
-                () = signals.stop.recv() => return Ok(exit::OK),
+                () = signals.stop.recv() => return exit::OK,
                 // Its sockets are closed, its share of the clients waits in vain: better begin anew.
                 Some(worker) = self.ended.recv() => {
                     error!(worker, "a worker has ended");
-                    return Ok(exit::SOFTWARE);
+                    return exit::SOFTWARE;
                 }
                 _ = signals.reload.recv() => {
                     self.reload(true);
                 }
                 order = self.operators.order() => match order {
-                    Order::Stop => return Ok(exit::OK),
+                    Order::Stop => return exit::OK,
                     Order::Reload { keep_cache, done } => {
                         // Who asked may have left.
                         let _ = done.send(self.reload(keep_cache));
