@@ -90,7 +90,8 @@ pub struct Config {
     pub jostle_timeout: u32,
     /// Queries one client address may have waiting; 0: any number.
     pub wait_limit: u32,
-    /// [`Config::wait_limit`] for netblocks; None: any number.
+    /// [`Config::wait_limit`] for netblocks; None: any number. Among those of one size the last
+    /// counts; loopback has no limit unless it is given one.
     pub wait_limit_netblock: Vec<(Netblock, Option<u32>)>,
     /// Refuse `id.server.` and `hostname.bind.`.
     pub hide_identity: bool,
@@ -331,6 +332,11 @@ impl Config {
         [LOOPBACK_V4, LOOPBACK_V6].map(|(addr, prefix)| Netblock::new(addr, prefix))
     }
 
+    /// The loopback addresses may have any number of queries waiting: they cannot be forged.
+    fn unlimited_waiting() -> Vec<(Netblock, Option<u32>)> {
+        [LOOPBACK_V4, LOOPBACK_V6].map(|(addr, prefix)| (Netblock::new(addr, prefix), None)).into()
+    }
+
     fn default_access() -> Vec<(Netblock, AccessAction)> {
         [LOOPBACK_V4, LOOPBACK_V6, LOOPBACK_MAPPED]
             .map(|(addr, prefix)| (Netblock::new(addr, prefix), AccessAction::Allow))
@@ -374,7 +380,7 @@ impl Default for Config {
             num_queries_per_thread: 2048,
             jostle_timeout: 200,
             wait_limit: 1000,
-            wait_limit_netblock: Vec::new(),
+            wait_limit_netblock: Self::unlimited_waiting(),
             hide_identity: false,
             identity: String::new(),
             hide_version: false,

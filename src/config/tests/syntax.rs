@@ -76,7 +76,8 @@ stub-zone:
     ] {
         assert_eq!(config.access(addr.parse::<IpAddr>().expect(addr)), want, "{addr}");
     }
-    assert_eq!(config.wait_limit_netblock[0].1, None);
+    assert_eq!(config.wait_limit_netblock.last().map(|block| block.1), Some(None));
+    assert_eq!(config.wait_limit_netblock.len(), 3, "after those of loopback");
     assert_eq!(config.tcp_connection_limit[0].1, 7);
     assert_eq!(config.do_not_query_address.len(), 1);
     assert_eq!(config.outgoing_ports.ranges(), [(4000, 4002)]);
