@@ -64,6 +64,18 @@ fn a_field_that_nothing_reads_is_noticed() {
     assert!(!without_tests(code).contains("only_tested"));
 }
 
+/// `UPDATE_DOCS=1 cargo test --test options` writes it anew.
+#[test]
+fn the_list_for_readers_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/options.md");
+    let rendered = prebound::config::options_document();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &rendered).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == rendered, "docs/options.md is out of date: UPDATE_DOCS=1 renders it anew");
+}
+
 /// Every row that is called implemented, with its field.
 fn rows() -> Vec<(String, String)> {
     let mut rows = Vec::new();

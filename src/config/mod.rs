@@ -10,6 +10,7 @@
 //! configuration or there are [`Errors`].
 
 mod anchors;
+mod document;
 mod draft;
 mod error;
 mod fields;
@@ -35,6 +36,7 @@ use std::path::{Path, PathBuf};
 
 use parse::Parser;
 
+pub use document::options_document;
 pub use error::{Error, ErrorKind, Errors};
 pub use master::RecordError;
 pub use net::{AccessAction, Netblock, NetblockError};
