@@ -20,7 +20,7 @@
 //!
 //! | step | meaning |
 //! |---|---|
-//! | `ask NAME TYPE [do] [cd] [ad] => RCODE [ad] [ede N] [empty] [within MS]` | a client's query and its answer: AD and EDE are there exactly if they are named. Indented below it the answer section may be given; a TTL that is given may be up to two seconds more than that of the answer |
+//! | `ask NAME TYPE [do] [cd] [ad] [times N] => RCODE [ad] [ede N] [empty] [within MS]` | a client's query, or that of N clients at once, and the answer: AD and EDE are there exactly if they are named. Indented below it the answer section may be given; a TTL that is given may be up to two seconds more than that of the answer |
 //! | `upstream <= N`, `upstream = N` | queries to servers for the last `ask` |
 //! | `asked ADDRESS [NAME [TYPE]]` | there was such a query for the last `ask` |
 //! | `not-asked ADDRESS [NAME [TYPE]]` | there was none; `*` is any server |
@@ -79,6 +79,8 @@ pub struct Ask {
     pub checking_disabled: bool,
     /// AD: the client understands that flag (RFC 6840 §5.7).
     pub wants_ad: bool,
+    /// How many clients ask at once.
+    pub times: u16,
 }
 
 #[derive(Clone, Debug)]
@@ -151,8 +153,8 @@ impl fmt::Display for Asked {
 
 /// A resolver among the servers of a world.
 pub trait Resolver {
-    /// Asks it as a client would; [`asked`](Self::asked) begins anew.
-    fn ask(&mut self, ask: &Ask) -> Seen;
+    /// Asks it as clients would; [`asked`](Self::asked) begins anew. What each of them saw.
+    fn ask(&mut self, ask: &Ask) -> Vec<Seen>;
     /// Queries that reached servers since the last ask began.
     fn asked(&self) -> Vec<Asked>;
     /// Lets time pass.
@@ -284,10 +286,12 @@ impl Step {
     fn run(&self, resolver: &mut dyn Resolver) -> Result<(), (String, String)> {
         match &self.action {
             Action::Ask(ask, expected) => {
-                let seen = resolver.ask(ask);
-                return expected.compare(&seen).map_err(|(expected, got)| {
-                    (expected, format!("{got}\n  upstream {}", list(&resolver.asked())))
-                });
+                let all = resolver.ask(ask);
+                return all.iter().try_for_each(|seen| expected.compare(seen)).map_err(
+                    |(expected, got)| {
+                        (expected, format!("{got}\n  upstream {}", list(&resolver.asked())))
+                    },
+                );
             }
             Action::Upstream { exactly, count } => {
                 let asked = resolver.asked();
@@ -438,15 +442,20 @@ fn rtype(line: &Line, i: usize) -> Result<RecordType, LabError> {
 fn ask(line: &Line) -> Result<Action, LabError> {
     let at = |what| Mistake::Expected(what).at(line.number);
     let question = Question::new(absolute(line, 1)?, rtype(line, 2)?);
-    let mut ask = Ask { question, dnssec_ok: false, checking_disabled: false, wants_ad: false };
+    let mut ask =
+        Ask { question, dnssec_ok: false, checking_disabled: false, wants_ad: false, times: 1 };
     let mut words = line.words(3);
-    for word in words.by_ref() {
+    while let Some(word) = words.next() {
         match word {
+            "times" => {
+                let times = words.next().and_then(|word| word.parse().ok());
+                ask.times = times.ok_or_else(|| at("a number"))?;
+            }
             "do" => ask.dnssec_ok = true,
             "cd" => ask.checking_disabled = true,
             "ad" => ask.wants_ad = true,
             "=>" => break,
-            _ => return Err(at("do, cd, ad or =>")),
+            _ => return Err(at("do, cd, ad, times or =>")),
         }
     }
     let rcode = words.next().and_then(|word| word.parse().ok());
@@ -484,8 +493,8 @@ mod tests {
     struct Fixed(Seen, Vec<Asked>);
 
     impl Resolver for Fixed {
-        fn ask(&mut self, _: &Ask) -> Seen {
-            self.0.clone()
+        fn ask(&mut self, _: &Ask) -> Vec<Seen> {
+            vec![self.0.clone()]
         }
         fn asked(&self) -> Vec<Asked> {
             self.1.clone()

@@ -15,7 +15,7 @@ use rand::SeedableRng;
 use super::scenario::{Ask, Asked, Resolver, Seen};
 use super::text::{LabError, Mistake};
 use super::{Reply, Scenario, Transport, World};
-use crate::cache::{Answer, Cache, HotEdns, HotQuery};
+use crate::cache::{Answer, Cache, Hit, HotEdns, HotQuery};
 use crate::clock::{Mono, Now, Rng, UnixTime};
 use crate::config::{Config, load_text};
 use crate::iterator::{ExchangeError, Transport as Over};
@@ -24,6 +24,9 @@ use crate::wire::{Header, MAX_MESSAGE, Message};
 
 /// How long a message is under way, one way.
 pub const LATENCY: Duration = Duration::from_millis(10);
+
+/// How long a client waits that gets no answer.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// When simulations begin: some day in 2026, a whole hour.
 const BEGIN: UnixTime = UnixTime(1_790_002_800);
@@ -85,6 +88,15 @@ impl Sim {
     /// The cache, to look at what was learned.
     pub fn cache(&self) -> &Cache {
         &self.cache
+    }
+
+    /// What the front answers without asking the mesh.
+    fn hit(&self, query: &HotQuery<'_>, out: &mut [u8]) -> Option<Hit> {
+        let stale = self.config.serve_expired && self.config.serve_expired_client_timeout == 0;
+        match stale {
+            true => self.cache.stale_hit(query, self.now(), out),
+            false => self.cache.hit(query, self.now(), out),
+        }
     }
 
     fn now(&self) -> Now {
@@ -164,38 +176,38 @@ impl Sim {
 }
 
 impl Resolver for Sim {
-    fn ask(&mut self, ask: &Ask) -> Seen {
+    fn ask(&mut self, ask: &Ask) -> Vec<Seen> {
         self.asked.clear();
         let mut out = vec![0; MAX_MESSAGE];
         let query = hot(ask);
-        if let Some(hit) = self.cache.hit(&query, self.now(), &mut out) {
-            return Seen::read(&out[..hit.len], 0);
+        if let Some(hit) = self.hit(&query, &mut out) {
+            return vec![Seen::read(&out[..hit.len], 0); ask.times.into()];
         }
-        self.clients += 1;
-        let client = ClientId(self.clients);
         let began = self.mono;
-        self.handle(Event::Query(Query {
-            client,
-            question: ask.question.clone(),
-            checking_disabled: ask.checking_disabled,
-            refresh: false,
-            arrived: began,
-        }));
-        let mut seen = Seen::nothing();
-        let patience = began + Duration::from_secs(60);
-        let mut end = patience;
+        for _ in 0..ask.times {
+            self.clients += 1;
+            self.handle(Event::Query(Query {
+                client: ClientId(self.clients),
+                question: ask.question.clone(),
+                checking_disabled: ask.checking_disabled,
+                refresh: false,
+                arrived: began,
+            }));
+        }
+        let mut seen = Vec::new();
+        let mut end = began + PATIENCE;
         loop {
-            if let Some((_, answer)) = self.answers.iter().find(|(id, _)| *id == client) {
-                let took = u64::try_from(self.mono.since(began).as_millis()).unwrap_or(u64::MAX);
-                if let Some(hit) = self.cache.render(answer, &query, self.now(), &mut out) {
-                    seen = Seen::read(&out[..hit.len], took);
-                }
+            let took = u64::try_from(self.mono.since(began).as_millis()).unwrap_or(u64::MAX);
+            let now = self.now();
+            for (_, answer) in self.answers.drain(..) {
+                let hit = self.cache.render(&answer, &query, now, &mut out);
+                seen.push(hit.map_or(Seen::nothing(), |hit| Seen::read(&out[..hit.len], took)));
                 // What is still going on for the cache may end, so that steps are apart.
                 end = self.mono + AFTERWARDS;
-                self.answers.clear();
             }
-            let quiet = end != patience && self.mesh.is_empty();
-            if quiet || !self.step(end) {
+            let all = seen.len() == ask.times.into();
+            if all && self.mesh.is_empty() || !self.step(end) {
+                seen.resize(ask.times.into(), Seen::nothing());
                 return seen;
             }
         }
