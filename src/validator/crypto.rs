@@ -111,7 +111,8 @@ impl Algorithm {
             Self::Ed25519 => {
                 UnparsedPublicKey::new(&ED25519, public_key).verify(message, signature).is_ok()
             }
-            Self::Fake => true,
+            // No key at all makes one of nothing (RFC 4034 §3.1.8).
+            Self::Fake => !signature.is_empty(),
         }
     }
 }
@@ -414,6 +415,8 @@ mod tests {
             let believed = Algorithm::supported(number, &fake_dsa) == Some(Algorithm::Fake);
             assert_eq!(believed, matches!(number, 3 | 6), "{number}");
         }
+        assert!(Algorithm::Fake.verify(&[], MESSAGE, &[0]));
+        assert!(!Algorithm::Fake.verify(&[], MESSAGE, &[]), "nothing is no signature");
     }
 
     #[test]
