@@ -247,3 +247,74 @@ fn over_tcp(server: SocketAddr, name: &str) -> String {
     stream.read_exact(&mut message).unwrap();
     shown(&Message::parse(&message).unwrap())
 }
+
+/// The value of a row of /proc/PID/status.
+fn status_of(daemon: &Filtered, row: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.id)).unwrap();
+    let value = status.lines().find_map(|line| line.strip_prefix(row)?.strip_prefix(':'));
+    value.unwrap().trim().to_owned()
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test is its own service manager")]
+fn it_gives_up_its_rights_and_still_serves_everybody() {
+    let scratch = Scratch::new("daemon-sandboxed");
+    let included = Scratch::new("daemon-included");
+    included.write("data.conf", "local-data: \"www.local.example A 192.0.2.1\"\n");
+    let include = format!("    include: \"{}/*.conf\"\n", included.0.display());
+    let text =
+        format!("server:\n    num-threads: 2\n    local-zone: local.example static\n{include}");
+    let config = scratch.write("unbound.conf", &text);
+    let mut passed = Passed::new(&scratch);
+    let metrics = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let metrics_address = metrics.local_addr().unwrap();
+    passed.descriptors.push((metrics.into(), "metrics"));
+    let (daemon, mut log) = start(&mut passed, &config);
+
+    assert_eq!(status_of(&daemon, "Seccomp"), "2");
+    assert_eq!(status_of(&daemon, "NoNewPrivs"), "1");
+    // One filter is that of this test, which kills for sockets only.
+    assert_eq!(status_of(&daemon, "Seccomp_filters"), "4");
+    let socket = client(passed.udp);
+    assert_eq!(ask(&socket, "www.local.example."), "192.0.2.1");
+    assert_eq!(over_tcp(passed.tcp, "www.local.example."), "192.0.2.1");
+    assert!(control(&passed.control, "status").ends_with("is running...\n"));
+    let mut stream = TcpStream::connect(metrics_address).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    assert!(page.contains("prebound_num_queries_total"), "{page}");
+
+    // A file of another name, and one in the place of the old, both read at the reload.
+    included.write("more.conf", "local-data: \"more.local.example A 192.0.2.2\"\n");
+    let new = scratch.write(
+        "unbound.conf.new",
+        &(text.clone() + "    local-data: \"new.local.example A 192.0.2.3\"\n"),
+    );
+    fs::rename(new, &config).unwrap();
+    kill(Pid::from_raw(daemon.id.try_into().unwrap()), Signal::SIGHUP).unwrap();
+    wait_for(&mut log, "reloaded");
+    assert_eq!(ask(&socket, "more.local.example."), "192.0.2.2");
+    assert_eq!(ask(&socket, "new.local.example."), "192.0.2.3");
+
+    assert_eq!(control(&passed.control, "stop"), "ok\n");
+    assert_eq!(daemon.wait().code(), Some(exit::OK.into()));
+}
+
+#[test]
+fn the_sandbox_can_be_left_out_and_says_so() {
+    let scratch = Scratch::new("daemon-unconfined");
+    let config = scratch.write("unbound.conf", "server:\n    num-threads: 1\n");
+    let mut passed = Passed::new(&scratch);
+    let (reader, writer) = std::io::pipe().unwrap();
+    let descriptors = std::mem::take(&mut passed.descriptors);
+    let mut command = command(&descriptors, &config);
+    command.arg("--no-sandbox").stderr(writer);
+    let daemon = start_without_sockets(command, descriptors);
+    let mut log = BufReader::new(reader);
+    wait_for(&mut log, "for debugging only");
+    wait_for(&mut log, "serving");
+    assert_eq!(status_of(&daemon, "Seccomp_filters"), "1", "that of this test");
+    assert_eq!(control(&passed.control, "stop"), "ok\n");
+    assert_eq!(daemon.wait().code(), Some(exit::OK.into()));
+}

@@ -118,6 +118,7 @@ fn records(
 fn auto_file(parser: &mut Parser, value: &Value) -> Vec<TrustAnchor> {
     let path = parser.locate(&value.text);
     if matches!(path.try_exists(), Ok(false)) {
+        parser.looked_for.push(path.clone());
         parser.notices.push((Some(value.span), NoticeKind::AnchorFileMissing { path }));
         return built_in();
     }

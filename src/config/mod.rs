@@ -66,6 +66,9 @@ pub struct Loaded {
     pub notices: Vec<Notice>,
     /// The file that was read, includes aside; none for the built-in defaults.
     pub path: Option<PathBuf>,
+    /// Every file that was read or looked for, and the patterns for files to include: what the next
+    /// load will want to read.
+    pub files: Vec<PathBuf>,
 }
 
 /// Reads `path` with everything it includes, or else the first of [`DEFAULT_PATHS`] that exists,
@@ -115,7 +118,10 @@ pub fn load_text(path: &Path, text: impl Into<Vec<u8>>) -> Result<Loaded, Errors
 
 fn finished(mut parser: Parser, path: Option<&Path>) -> Result<Loaded, Errors> {
     let config = finish::finish(&mut parser);
-    let Parser { sources, errors, settings, ignored, notices, .. } = parser;
+    let Parser { sources, errors, settings, ignored, notices, mut looked_for, .. } = parser;
+    if path.is_none() {
+        looked_for.extend(DEFAULT_PATHS.map(PathBuf::from));
+    }
     if !errors.is_empty() {
         return Err(Errors { sources, list: errors });
     }
@@ -124,5 +130,6 @@ fn finished(mut parser: Parser, path: Option<&Path>) -> Result<Loaded, Errors> {
         .chain(notices)
         .map(|(span, kind)| Notice { place: span.map(|span| sources.place(span)), kind })
         .collect();
-    Ok(Loaded { config, settings, notices, path: path.map(Path::to_owned) })
+    let path = path.map(Path::to_owned);
+    Ok(Loaded { config, settings, notices, path, files: looked_for })
 }

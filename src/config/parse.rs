@@ -29,6 +29,8 @@ pub(super) struct Parser {
     pub(super) notices: Vec<(Option<Span>, NoticeKind)>,
     /// Where relative paths start before `directory:` was read.
     home: PathBuf,
+    /// Every file that was read or looked for, and patterns for them.
+    pub(super) looked_for: Vec<PathBuf>,
     clause: Option<Clause>,
     /// The files being read, from the outermost in.
     open: Vec<PathBuf>,
@@ -87,6 +89,7 @@ impl Parser {
 
     /// Reads a file named at `span` and remembers it for error messages.
     pub(super) fn read(&mut self, path: &Path, span: Option<Span>) -> Option<Vec<u8>> {
+        self.looked_for.push(path.to_owned());
         match fs::read(path) {
             Ok(text) => Some(text),
             Err(error) => {
@@ -166,6 +169,7 @@ impl Parser {
         if !pattern.text.contains(['*', '?', '[']) {
             return vec![path];
         }
+        self.looked_for.push(path.clone());
         let options =
             glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
         let found = match glob::glob_with(&path.to_string_lossy(), options) {

@@ -20,6 +20,11 @@ pub(super) struct Args {
     #[arg(short, long, action = ArgAction::Count)]
     pub(super) verbose: u8,
 
+    /// Do not give up any rights: for strace and gdb only. Without it the daemon allows itself no
+    /// system call and no file it does not need.
+    #[arg(long)]
+    pub(super) no_sandbox: bool,
+
     /// Print the version.
     #[arg(short = 'V', long, action = ArgAction::Version)]
     version: Option<bool>,

@@ -6,6 +6,7 @@
 
 mod args;
 mod compare;
+mod confine;
 mod deal;
 mod operators;
 mod reload;
@@ -36,6 +37,7 @@ use crate::frontend::Shared;
 use crate::logging;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
+use crate::sandbox::Sandbox;
 use crate::systemd::claim::{Claimed, Ports};
 use crate::systemd::notify::Notifier;
 use crate::systemd::{descriptors, exit};
@@ -87,6 +89,7 @@ struct Daemon {
     notifier: Notifier,
     args_config: Option<std::path::PathBuf>,
     extra_verbosity: u8,
+    sandbox: Sandbox,
 }
 
 /// Says what went wrong at the start, to the operator and to the service manager.
@@ -104,7 +107,7 @@ fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
     let refused = |code, text: String| refuse(&notifier, code, &text);
     // Descriptors first: until they are claimed they are not close-on-exec.
     let passed = descriptors::passed();
-    let Loaded { config, settings, notices, path } = config::load(args.config.as_deref())
+    let Loaded { config, settings, notices, path, files } = config::load(args.config.as_deref())
         .map_err(|errors| refused(exit::FAILURE, errors.to_string()))?;
     let config = reload::completed(config);
     let ports = Ports { tls: compare::tls_ports(&config), https: config.https_port };
@@ -139,6 +142,8 @@ fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
     let control = std::mem::take(&mut claimed.control);
     let http = std::mem::take(&mut claimed.http);
     let operators = Operators::new(&shared, settings, control, http);
+    // Before there is a second thread, which would stay outside.
+    let sandbox = confine::enter(&files, args.no_sandbox);
     let (stop, stopped) = watch::channel(false);
     let (tell_end, ended) = unbounded_channel();
     // Before anybody is served: whoever has an answer may send us a signal.
@@ -155,6 +160,7 @@ fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
         notifier,
         args_config: args.config.clone(),
         extra_verbosity: args.verbose,
+        sandbox,
     };
     Ok((daemon, event_loop))
 }
@@ -288,7 +294,8 @@ impl Daemon {
         let queries = total.get(crate::metrics::Stat::Queries);
         let hits = total.get(crate::metrics::Stat::CacheHits);
         let rate = (hits * 100).checked_div(queries).unwrap_or(0);
-        format!("{queries} queries, {rate}% from the cache")
+        let sandbox = &self.sandbox;
+        format!("{queries} queries, {rate}% from the cache; sandbox: {sandbox}")
     }
 }
 

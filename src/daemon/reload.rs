@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tracing::{error, info, warn};
 
+use super::confine;
 use crate::config::{self, Config, Loaded, Notice, NoticeKind, Settings};
 use crate::frontend::Shared;
 use crate::logging;
@@ -26,6 +27,7 @@ pub(super) fn reload(
         Ok(loaded) => loaded,
         Err(errors) => {
             error!("reload: the running configuration stays in force\n{errors}");
+            confine::hint(&errors);
             return false;
         }
     };
@@ -107,11 +109,12 @@ fn teaches_otherwise(old: &Config, new: &Config) -> bool {
         || old.private_address != new.private_address
 }
 
+/// Where the kernel says how this machine is called.
+pub(super) const HOST_NAME: &str = "/proc/sys/kernel/hostname";
+
 /// What the kernel calls this machine, for `hostname.bind`.
 pub(super) fn host_name() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map(|name| name.trim().to_owned())
-        .unwrap_or_default()
+    std::fs::read_to_string(HOST_NAME).map(|name| name.trim().to_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]

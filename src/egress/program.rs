@@ -10,7 +10,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use thiserror::Error;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::broker::{Broker, BrokerError, End};
 use super::dial::Internet;
@@ -18,6 +18,7 @@ use super::policy::{DEFAULT_RATE, Policy};
 use crate::clock::Now;
 use crate::config;
 use crate::logging::{self, say};
+use crate::sandbox::{Files, Program, Sandbox};
 use crate::systemd::descriptors::{ClaimError, passed};
 use crate::systemd::exit;
 use crate::systemd::notify::Notifier;
@@ -123,6 +124,11 @@ fn run(args: &Args) -> Result<(), Failure> {
             Peer::Channel(socket) => broker.add_channel(socket),
         }
     }
+    let sandbox = Sandbox::enter(Program::Broker, &Files::default());
+    for (layer, gap) in sandbox.gaps() {
+        warn!("sandbox: {layer}: {gap}");
+    }
+    debug!(layers = %sandbox, "sandbox");
     let notifier = Notifier::from_env().unwrap_or_else(|error| {
         warn!(%error, "the service manager will not be notified");
         Notifier::default()
