@@ -84,7 +84,8 @@ pub struct Config {
     pub ede: Ede,
     /// EDE 3 (Stale Answer) with expired answers.
     pub ede_serve_expired: bool,
-    /// Queries that may be in flight, per thread.
+    /// Clients that may wait, per thread. Differs on purpose from Unbound, which counts questions
+    /// (2048): after a restart under load everybody waits for the same few.
     pub num_queries_per_thread: usize,
     /// Milliseconds after which a query may be pushed out when all places are taken.
     pub jostle_timeout: u32,
@@ -377,7 +378,7 @@ impl Default for Config {
             ignore_cd_flag: false,
             ede: Ede::Failures,
             ede_serve_expired: false,
-            num_queries_per_thread: 2048,
+            num_queries_per_thread: 8192,
             jostle_timeout: 200,
             wait_limit: 1000,
             wait_limit_netblock: Self::unlimited_waiting(),
