@@ -23,6 +23,8 @@ const BY_FUNCTION: &[(&str, &str)] = &[
     ("wait-limit-netblock", "wait_limit_netblock"),
     ("module-config", "module_config"),
     ("root-hints", "root_hints"),
+    ("fake-dsa", "fake_dsa"),
+    ("fake-sha1", "fake_sha1"),
     ("trust-anchor", "trust_anchors"),
     ("trust-anchor-file", "trust_anchors"),
     ("trusted-keys-file", "trust_anchors"),
@@ -62,6 +64,33 @@ fn a_field_that_nothing_reads_is_noticed() {
     }
     let code = "config.used;\n#[cfg(test)]\nmod tests {\n config.only_tested;\n}\n";
     assert!(!without_tests(code).contains("only_tested"));
+}
+
+/// Signatures are believed unseen by builds for tests alone, and by those only when asked.
+#[test]
+fn nobody_is_made_to_believe_signatures_unseen() {
+    for option in ["fake-sha1", "fake-dsa"] {
+        let load = |value: &str| {
+            let text = format!("server:\n {option}: {value}\n");
+            prebound::config::load_text(Path::new("test.conf"), text)
+        };
+        let config = load("no").unwrap().config;
+        assert!(!config.fake_sha1 && !config.fake_dsa, "{option}");
+        let yes = load("yes");
+        if cfg!(feature = "fake-sha1") {
+            let config = yes.unwrap().config;
+            assert_eq!(
+                (config.fake_sha1, config.fake_dsa),
+                (option == "fake-sha1", option == "fake-dsa")
+            );
+        } else {
+            let why = yes.unwrap_err().to_string();
+            assert!(
+                why.contains("test.conf:2") && why.contains("without the feature 'fake-sha1'"),
+                "{why}"
+            );
+        }
+    }
 }
 
 /// `UPDATE_DOCS=1 cargo test --test options` writes it anew.

@@ -273,6 +273,25 @@ pub(super) fn control_interface(draft: &mut Draft, values: &[Value]) -> Done {
     Ok(())
 }
 
+pub(super) fn fake_dsa(draft: &mut Draft, values: &[Value]) -> Done {
+    draft.config.fake_dsa = for_tests(values)?;
+    Ok(())
+}
+
+pub(super) fn fake_sha1(draft: &mut Draft, values: &[Value]) -> Done {
+    draft.config.fake_sha1 = for_tests(values)?;
+    Ok(())
+}
+
+/// Yes only where the program was built for tests: what users install cannot be told to believe
+/// signatures unseen.
+fn for_tests(values: &[Value]) -> Result<bool, ArgError> {
+    match bool::from_values(values)? {
+        true if !cfg!(feature = "fake-sha1") => Err((0, ValueError::TestsOnly)),
+        value => Ok(value),
+    }
+}
+
 pub(super) fn trust_anchor(draft: &mut Draft, values: &[Value]) -> Done {
     let record = read(values, 0, super::master::anchor)?;
     draft.anchors.push(AnchorSource::Record(record));

@@ -262,6 +262,9 @@ pub struct Config {
     pub harden_dnssec_stripped: bool,
     /// Every algorithm of the DS RRset has to verify.
     pub harden_algo_downgrade: bool,
+    /// RSA/SHA-1 signatures and SHA-1 DS records are verified and believed; without, a zone that
+    /// has nothing better is insecure (RFC 9905).
+    pub val_accept_sha1: bool,
     /// For tests: RSA/SHA-1 and DSA signatures and SHA-1 digests count as good, unseen.
     pub fake_sha1: bool,
     /// For tests: DSA signatures count as good, unseen.
@@ -462,6 +465,7 @@ impl Default for Config {
             val_nsec3_keysize_iterations: Iterations::default_table(),
             harden_dnssec_stripped: true,
             harden_algo_downgrade: false,
+            val_accept_sha1: true,
             fake_sha1: false,
             fake_dsa: false,
             verbosity: 1,

@@ -159,6 +159,11 @@ pub enum ValueError {
     /// Not [`Shape::Anchor`].
     #[error("expected a DS or DNSKEY record")]
     NotAnAnchor,
+    /// `yes` to an option that only the builds for tests have.
+    #[error(
+        "is for tests of the validator only: this program was built without the feature 'fake-sha1'"
+    )]
+    TestsOnly,
     /// Not [`Shape::PtrRecord`].
     #[error("expected an address and a name, with a TTL between or without")]
     PtrRecord,

@@ -40,13 +40,14 @@ const MAX_EXPONENT: u64 = (1 << 32) + 1;
 impl Algorithm {
     /// The algorithm of that number; `None` when it is not supported.
     ///
-    /// Differs on purpose from RFC 9905 §3, which has operators treat 5 and 7 as insecure: as in
-    /// Unbound they validate, since a zone that signs with them is still better checked than not.
+    /// Differs on purpose from RFC 9905 §3, which has operators treat 5 and 7 as insecure: as with
+    /// every other validator today they count by default, since a zone that signs with them is
+    /// still better checked than not. `val-accept-sha1: no` follows the RFC.
     pub(super) fn supported(number: u8, config: &Config) -> Option<Self> {
         Some(match number {
-            3 | 6 if config.fake_sha1 || config.fake_dsa => Self::Fake,
-            5 | 7 if config.fake_sha1 => Self::Fake,
-            5 | 7 => Self::RsaSha1,
+            3 | 6 if is_believed(config.fake_sha1 || config.fake_dsa) => Self::Fake,
+            5 | 7 if is_believed(config.fake_sha1) => Self::Fake,
+            5 | 7 if config.val_accept_sha1 => Self::RsaSha1,
             8 => Self::RsaSha256,
             10 => Self::RsaSha512,
             13 => Self::EcdsaP256,
@@ -115,6 +116,13 @@ impl Algorithm {
             Self::Fake => !signature.is_empty(),
         }
     }
+}
+
+/// Whether an option that makes us believe signatures and digests unseen is on. It cannot be in what
+/// users install, whatever the configuration says: only builds with the feature `fake-sha1` have
+/// code for it.
+pub(super) fn is_believed(option: bool) -> bool {
+    cfg!(any(test, feature = "fake-sha1")) && option
 }
 
 /// A point as SEC 1 §2.3.3 writes it; DNSSEC leaves out the first octet (RFC 6605 §4).
@@ -401,6 +409,7 @@ mod tests {
     fn only_tests_believe_old_algorithms_unseen() {
         let config = Config::default();
         let fake = Config { fake_sha1: true, ..Config::default() };
+        let strict = Config { val_accept_sha1: false, ..Config::default() };
         let fake_dsa = Config { fake_dsa: true, ..Config::default() };
         for number in 0..=255 {
             let known = Algorithm::supported(number, &config);
@@ -410,6 +419,8 @@ mod tests {
                 "{number}"
             );
             assert_ne!(known, Some(Algorithm::Fake));
+            let modern = matches!(number, 8 | 10 | 13 | 14 | 15);
+            assert_eq!(Algorithm::supported(number, &strict).is_some(), modern, "{number}");
             let believed = Algorithm::supported(number, &fake) == Some(Algorithm::Fake);
             assert_eq!(believed, matches!(number, 3 | 5 | 6 | 7), "{number}");
             let believed = Algorithm::supported(number, &fake_dsa) == Some(Algorithm::Fake);

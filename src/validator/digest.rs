@@ -2,7 +2,7 @@
 
 use ring::digest;
 
-use super::crypto::Algorithm;
+use super::crypto::{Algorithm, is_believed};
 use crate::config::Config;
 use crate::status::Reason;
 use crate::wire::{Ds, Name, Rdata};
@@ -35,7 +35,7 @@ pub(super) fn choose<'a>(
     if records.is_empty() {
         return Choice::Unsupported(Reason::UnsupportedAlgorithm);
     }
-    records.retain(|ds| digest_len(ds.digest_type).is_some());
+    records.retain(|ds| digest_len(ds.digest_type).is_some() && is_allowed(ds, config));
     if records.is_empty() {
         return Choice::Unsupported(Reason::UnsupportedDigest);
     }
@@ -51,7 +51,7 @@ pub(super) fn choose<'a>(
 /// caller to compare first, and to count how often this is called.
 pub(super) fn matches(ds: &Ds<'_>, zone: &Name, dnskey: &Rdata, config: &Config) -> bool {
     let algorithm = match ds.digest_type {
-        SHA1 if config.fake_sha1 => return true,
+        SHA1 if is_believed(config.fake_sha1) => return true,
         SHA1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
         SHA256 => &digest::SHA256,
         SHA384 => &digest::SHA384,
@@ -61,6 +61,11 @@ pub(super) fn matches(ds: &Ds<'_>, zone: &Name, dnskey: &Rdata, config: &Config)
     context.update(zone.to_lowercase().as_wire());
     context.update(dnskey.as_bytes());
     context.finish().as_ref() == ds.digest
+}
+
+/// Whether the policy lets that digest type count (RFC 9905 §2).
+fn is_allowed(ds: &Ds<'_>, config: &Config) -> bool {
+    ds.digest_type != SHA1 || config.val_accept_sha1 || is_believed(config.fake_sha1)
 }
 
 fn digest_len(digest_type: u8) -> Option<usize> {

@@ -175,6 +175,8 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "A zone with a trust anchor whose responses come without signatures is bogus."
     "harden-algo-downgrade" YesNo, "no", set(harden_algo_downgrade);
     "Insist on a signature by every algorithm of the DS records."
+    "val-accept-sha1" YesNo, "yes", set(val_accept_sha1);
+    "Verify and believe RSA/SHA-1 signatures and SHA-1 DS records; no makes zones that have nothing better insecure (RFC 9905). Not in Unbound."
     "disable-dnssec-lame-check" YesNo, "no", ignored(why::NOT_YET);
     "Do not ask another server when signatures are missing."
     "add-holddown" Number(0, NO_MAX), "2592000", ignored(NO_ROLLOVER);
@@ -185,10 +187,10 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Seconds a missing key stays in the file; 0 for ever."
     "permit-small-holddown" YesNo, "no", ignored(NO_ROLLOVER);
     "For tests: allow hold-down times below an hour."
-    "fake-dsa" YesNo, "no", set(fake_dsa);
-    "For tests: take DSA signatures for good, unseen."
-    "fake-sha1" YesNo, "no", set(fake_sha1);
-    "For tests: take RSA/SHA-1 and DSA signatures and SHA-1 digests for good, unseen."
+    "fake-dsa" YesNo, "no", call(draft::fake_dsa);
+    "For tests: take DSA signatures for good, unseen. Refused by what is not built with the feature fake-sha1."
+    "fake-sha1" YesNo, "no", call(draft::fake_sha1);
+    "For tests: take RSA/SHA-1 and DSA signatures and SHA-1 digests for good, unseen. Refused by what is not built with the feature fake-sha1."
     "zonemd-permissive-mode" YesNo, "no", ignored(why::AUTH);
     "Only log when the digest of a zone does not verify."
 };

@@ -5,6 +5,9 @@ use super::super::lexer::Value;
 use super::super::*;
 use super::read;
 
+/// Options that Unbound does not have; all are in `server:`.
+const OWN: &[&str] = &["val-accept-sha1"];
+
 #[test]
 fn every_option_of_unbound_has_a_row() {
     for (clause, want) in [
@@ -22,8 +25,8 @@ fn every_option_of_unbound_has_a_row() {
         (Clause::Python, 1),
         (Clause::Dynlib, 1),
     ] {
-        let names: Vec<_> =
-            directives().filter(|row| row.clause == clause).map(|row| row.name).collect();
+        let names = directives().filter(|row| row.clause == clause).map(|row| row.name);
+        let names: Vec<_> = names.filter(|name| !OWN.contains(name)).collect();
         let mut distinct = names.clone();
         distinct.sort_unstable();
         distinct.dedup();

@@ -60,6 +60,31 @@ fn the_ds_rrset_decides_what_is_expected_of_the_child() {
 }
 
 #[test]
+fn sha1_counts_for_nothing_when_the_operator_says_so_rfc_9905() {
+    let world = World::new();
+    let [sha1, sha256] = [1, 2].map(|digest_type| world.zone.ds("zone.test.", digest_type));
+    let rsa_sha1 = edited(&sha256, 2, 7);
+    for (why, ds, accepted, refused) in [
+        ("digest alone", vec![&sha1], (Secure, None), (Insecure, Some(2))),
+        ("digest next to a better one", vec![&sha1, &sha256], (Secure, None), (Secure, None)),
+        ("algorithm alone", vec![&rsa_sha1], (Bogus, Some(9)), (Insecure, Some(1))),
+        (
+            "algorithm next to a better one",
+            vec![&rsa_sha1, &sha256],
+            (Secure, None),
+            (Secure, None),
+        ),
+    ] {
+        for (val_accept_sha1, expected) in [(true, accepted), (false, refused)] {
+            let mut world = World::new();
+            world.config.val_accept_sha1 = val_accept_sha1;
+            world.delegate("test.", "zone.test.", ds.iter().copied().cloned().collect());
+            assert_eq!(judge(&mut world), expected, "{why}, accepted: {val_accept_sha1}");
+        }
+    }
+}
+
+#[test]
 fn keys_of_other_kinds_do_not_count_rfc_4034_section_2_1() {
     for (why, flags, protocol, status, ede) in [
         ("zone key", 0x100, 3, Secure, None),
