@@ -1,7 +1,8 @@
-# Brings up the lab, Unbound on 127.0.0.2 and prebound on 127.0.0.1 in it; sourced after lib.sh.
+# Brings up the lab, and in it prebound on 127.0.0.1 and its peers, Unbound on 127.0.0.2 and BIND on 127.0.0.3; sourced
+# after lib.sh.
 
-readonly TESTED=127.0.0.1 PEER=127.0.0.2
-# Bounds of the caches in MiB, given to both resolvers: msg, rrset, key, negative.
+readonly TESTED=127.0.0.1 UNBOUND=127.0.0.2 BIND=127.0.0.3
+# Bounds of the caches in MiB, given to prebound and Unbound: msg, rrset, key, negative.
 readonly BOUNDS=(16 32 8 4)
 
 share=$(shared) || skip "no lab beside the repository"
@@ -25,7 +26,7 @@ cleanup() {
   lab down
 }
 
-# What both resolvers are told; the peer's listener is added to its own copy.
+# What prebound and Unbound are told; Unbound's listener is added to its own copy.
 common_conf() {
   cat <<CONF
 server:
@@ -58,12 +59,33 @@ start_lab() {
   lab up --prefix $prefix
   data=$(python3 -c 'import json, os; print(json.load(open(os.environ["LAB_WORK"] + "/lab.json"))["data"])')
   common_conf >"$scratch/prebound.conf"
-  { common_conf; printf 'server:\n  interface: %s\n  so-rcvbuf: 4m\n' $PEER; } >"$scratch/unbound.conf"
+  { common_conf; printf 'server:\n  interface: %s\n  so-rcvbuf: 4m\n' $UNBOUND; } >"$scratch/unbound.conf"
 }
 
-start_peer() {
+start_unbound() {
   become_in_lab unbound -d -c "$scratch/unbound.conf" >"$scratch/unbound.log" 2>&1 &
-  wait_for $PEER $! "$scratch/unbound.log"
+  wait_for $UNBOUND $! "$scratch/unbound.log"
+}
+
+# With the root hints it has built in, as the lab serves the root's real addresses.
+start_bind() {
+  mkdir "$scratch/bind"
+  cat >"$scratch/bind/named.conf" <<CONF
+options {
+  directory "$scratch/bind"; pid-file none; session-keyfile none; lock-file none;
+  listen-on port 53 { $BIND; }; listen-on-v6 { none; };
+  recursion yes; allow-query { any; }; allow-recursion { any; };
+  dnssec-validation yes; minimal-responses yes; qname-minimization relaxed;
+  edns-udp-size 1232; max-udp-size 1232; prefetch 0; notify no;
+};
+include "$data/anchors/bind.conf";
+controls { };
+logging { category default { null; }; category unmatched { null; }; };
+CONF
+  # It listens on addresses of interfaces only.
+  in_lab ip address add $BIND/32 dev lo
+  become_in_lab named -f -n 1 -c "$scratch/bind/named.conf" >"$scratch/bind.log" 2>&1 &
+  wait_for $BIND $! "$scratch/bind.log"
 }
 
 # start_tested [PROGRAM ARGUMENTS...]: prebound through its launcher, run by PROGRAM if given; sets `launcher`.
