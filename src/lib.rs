@@ -16,7 +16,7 @@
 //!  5  mesh                                     questions in flight: joins equal ones, subqueries
 //!  4  iterator │ validator │ policy            sans-IO state machines; may this client ask
 //!  3  cache │ egress                           shared memory; the way out
-//!  2  config  metrics  logging  systemd  sandbox
+//!  2  config  metrics  logging  systemd  sandbox  state
 //!  1  wire  budget                             names, messages, records; limits on work
 //!  0  clock  status                            time, verdicts
 //! ```
@@ -38,6 +38,7 @@ pub mod mesh;
 pub mod metrics;
 pub mod policy;
 pub mod sandbox;
+pub mod state;
 pub mod status;
 pub mod systemd;
 pub mod validator;

@@ -8,7 +8,7 @@
 
 mod common;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::fd::AsFd;
@@ -23,6 +23,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::{prctl, socket, wait};
 use nix::unistd::{ForkResult, Pid};
 use prebound::sandbox::{Files, Layer, Program, Sandbox};
+use prebound::state;
 
 use common::Scratch;
 
@@ -65,6 +66,8 @@ const CASES: &[(&str, Program, bool, End)] = &[
     ("write inside",        Program::Daemon, false, Fails(Errno::EPERM)),
     ("write state",         Program::Daemon, true,  Works),
     ("write inside",        Program::Daemon, true,  Fails(Errno::EACCES)),
+    ("replace inside",      Program::Daemon, true,  Fails(Errno::EACCES)),
+    ("replace inside",      Program::Daemon, false, Fails(Errno::EPERM)),
     ("udp socket",          Program::Daemon, true,  Killed),
     // The broker
     ("udp socket",          Program::Broker, false, Works),
@@ -182,10 +185,17 @@ impl Before {
                 OpenOptions::new().append(true).open(place.join("inside/file")).map(drop)
             }
             "write state" => {
-                let (new, name) = (place.join("state/new"), place.join("state/file"));
-                File::create(&new)?.sync_all()?;
-                fs::rename(&new, &name)?;
+                let name = place.join("state/file");
+                state::replace(&name, b"new").map_err(io::Error::other)?;
+                assert_eq!(state::read(&name, 3).map_err(io::Error::other)?.unwrap(), b"new");
                 fs::remove_file(&name)
+            }
+            "replace inside" => {
+                let replaced = state::replace(&place.join("inside/file"), b"new");
+                match replaced.unwrap_err() {
+                    state::StateError::Write { source, .. } => Err(source),
+                    other => panic!("{other}"),
+                }
             }
             other => panic!("no such try: {other}"),
         }

@@ -1,30 +1,38 @@
 //! The daemon's own sandbox: what it needs of the file system, and what is said about it.
 
-use std::env;
 use std::io;
 use std::path::PathBuf;
 
 use tracing::{info, warn};
 
-use crate::config::{ErrorKind, Errors};
+use crate::config::{Config, ErrorKind, Errors};
 use crate::sandbox::{Files, Program, Sandbox, readable};
+use crate::state;
 
 /// Gives up everything but reading the configuration again and writing state, unless that is
 /// switched `off`, and says so.
-pub(super) fn enter(configuration: &[PathBuf], off: bool) -> Sandbox {
+pub(super) fn enter(config: &Config, configuration: &[PathBuf], off: bool) -> Sandbox {
     if off {
         warn!("no sandbox, as --no-sandbox says: this is for debugging only");
         return Sandbox::default();
     }
     let mut read = readable(configuration);
     read.push(super::reload::HOST_NAME.into());
-    // The service manager's word for where state may be kept: absolute paths, divided by colons.
-    let write = env::var_os("STATE_DIRECTORY")
-        .map(|paths| env::split_paths(&paths).filter(|path| path.is_absolute()).collect())
-        .unwrap_or_default();
-    let sandbox = Sandbox::enter(Program::Daemon, &Files { read, write });
+    let sandbox = Sandbox::enter(Program::Daemon, &Files { read, write: state(config) });
     announce(&sandbox);
     sandbox
+}
+
+/// Where files may be made and replaced: what the service manager gave us for that, and the
+/// directories of the files that the configuration has us maintain. The latter alone do not make
+/// anything writable that the unit, the owner or the mount forbid.
+fn state(config: &Config) -> Vec<PathBuf> {
+    let maintained = config.auto_trust_anchor_file.iter().filter_map(|file| file.parent());
+    let maintained =
+        maintained.filter(|directory| directory.parent().is_some() && directory.is_dir());
+    let mut directories = state::directories();
+    directories.extend(maintained.map(Into::into));
+    directories
 }
 
 /// Says which layers are in force, and loudly what is not.

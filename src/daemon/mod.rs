@@ -143,7 +143,7 @@ fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
     let http = std::mem::take(&mut claimed.http);
     let operators = Operators::new(&shared, settings, control, http);
     // Before there is a second thread, which would stay outside.
-    let sandbox = confine::enter(&files, args.no_sandbox);
+    let sandbox = confine::enter(&shared.config.load(), &files, args.no_sandbox);
     let (stop, stopped) = watch::channel(false);
     let (tell_end, ended) = unbounded_channel();
     // Before anybody is served: whoever has an answer may send us a signal.
