@@ -9,6 +9,7 @@ mod compare;
 mod confine;
 mod deal;
 mod operators;
+mod prepare;
 mod reload;
 mod worker;
 
@@ -27,23 +28,23 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::cache::Cache;
 use crate::clock::Rng;
-use crate::config::{self, Loaded};
 use crate::control::Order;
 use crate::frontend::Shared;
 use crate::logging;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::sandbox::Sandbox;
-use crate::systemd::claim::{Claimed, Ports};
+use crate::systemd::claim::Claimed;
+use crate::systemd::exit;
 use crate::systemd::notify::Notifier;
-use crate::systemd::{descriptors, exit};
 
 use args::Args;
 use operators::Operators;
+use prepare::{Prepared, Refusal, prepare};
 use worker::{Running, WayOut};
 
 /// How often the line of `systemctl status` is renewed.
@@ -93,10 +94,10 @@ struct Daemon {
 }
 
 /// Says what went wrong at the start, to the operator and to the service manager.
-fn refuse(notifier: &Notifier, code: u8, text: &str) -> u8 {
-    logging::say("prebound", text);
-    notifier.failed(Errno::EINVAL, text.lines().next().unwrap_or_default());
-    code
+fn refuse(notifier: &Notifier, refusal: &Refusal) -> u8 {
+    logging::say("prebound", &refusal.text);
+    notifier.failed(Errno::EINVAL, refusal.text.lines().next().unwrap_or_default());
+    refusal.code
 }
 
 fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
@@ -104,34 +105,8 @@ fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
         logging::say("prebound", error);
         exit::OSERR
     })?;
-    let refused = |code, text: String| refuse(&notifier, code, &text);
-    // Descriptors first: until they are claimed they are not close-on-exec.
-    let passed = descriptors::passed();
-    let Loaded { config, settings, notices, path, files } = config::load(args.config.as_deref())
-        .map_err(|errors| refused(exit::FAILURE, errors.to_string()))?;
-    let config = reload::completed(config);
-    let ports = Ports { tls: compare::tls_ports(&config), https: config.https_port };
-    let mut claimed = passed
-        .and_then(|passed| Claimed::sort(passed, &ports))
-        .and_then(Claimed::complete)
-        .map_err(|error| refused(error.exit_code(), error.to_string()))?;
-    if let Some(text) = not_served(&claimed) {
-        return Err(refused(exit::NOFDS, text));
-    }
-    // Fails only when called twice.
-    let _ = logging::init("prebound", config.verbosity.saturating_add(args.verbose));
-    reload::announce(&notices);
-    if settings.is_given("interface") {
-        for mismatch in compare::mismatches(&config, &claimed) {
-            warn!("{mismatch}");
-        }
-    }
-    for mismatch in compare::control_mismatches(&config, &claimed.control) {
-        warn!("{mismatch}");
-    }
-    let from = path.map_or_else(|| "built-in defaults".into(), |path| path.display().to_string());
-    info!(configuration = from, "starting");
-
+    let prepared = prepare(args).map_err(|refusal| refuse(&notifier, &refusal))?;
+    let Prepared { config, settings, files, mut claimed } = prepared;
     let count = deal::workers(config.num_threads, &claimed.udp);
     let shared = Arc::new(Shared {
         policy: ArcSwap::from_pointee(Policy::new(&config, &reload::host_name())),
@@ -146,11 +121,13 @@ fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
     let sandbox = confine::enter(&shared.config.load(), &files, args.no_sandbox);
     let (stop, stopped) = watch::channel(false);
     let (tell_end, ended) = unbounded_channel();
+    let refused = |what, error: io::Error| {
+        refuse(&notifier, &Refusal { code: exit::OSERR, text: format!("cannot {what}: {error}") })
+    };
     // Before anybody is served: whoever has an answer may send us a signal.
-    let event_loop = EventLoop::new()
-        .map_err(|error| refused(exit::OSERR, format!("cannot wait for signals: {error}")))?;
+    let event_loop = EventLoop::new().map_err(|error| refused("wait for signals", error))?;
     let workers = start_workers(count, claimed, &shared, &stopped, &tell_end)
-        .map_err(|error| refused(exit::OSERR, format!("cannot start workers: {error}")))?;
+        .map_err(|error| refused("start workers", error))?;
     let daemon = Daemon {
         shared,
         workers,
@@ -163,16 +140,6 @@ fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
         sandbox,
     };
     Ok((daemon, event_loop))
-}
-
-/// Why a socket that was passed cannot be served.
-fn not_served(claimed: &Claimed) -> Option<String> {
-    let listener = claimed.tls.first().or_else(|| claimed.https.first())?;
-    Some(format!(
-        "{} at {}: DNS over TLS and over HTTPS are not served by this version; pass no socket for \
-         them",
-        listener.label, listener.local
-    ))
 }
 
 fn start_workers(
