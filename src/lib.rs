@@ -15,12 +15,13 @@
 //!  ─────────────── async and system calls above, pure below ───────────────
 //!  5  mesh                                     questions in flight: joins equal ones, subqueries
 //!  4  iterator │ validator │ policy            sans-IO state machines; may this client ask
-//!  3  cache │ egress                           shared memory; the way out
+//!  3  cache │ egress │ authority               shared memory; the way out; copies of zones
 //!  2  config  metrics  logging  systemd  sandbox  state
 //!  1  wire  budget                             names, messages, records; limits on work
 //!  0  clock  status                            time, verdicts
 //! ```
 
+pub mod authority;
 pub mod budget;
 pub mod cache;
 pub mod clock;

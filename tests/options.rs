@@ -33,6 +33,7 @@ const BY_FUNCTION: &[(&str, &str)] = &[
     ("forward-host", "hosts"),
     ("stub-addr", "addrs"),
     ("stub-host", "hosts"),
+    ("allow-notify", "may_notify"),
 ];
 
 /// Fields that other fields are made of before the configuration is handed out.
@@ -117,7 +118,7 @@ fn rows() -> Vec<(String, String)> {
             };
             let Some((how, field)) = how.split_once('(') else { continue };
             match how {
-                "set" | "push" | "forward" | "stub" => {
+                "set" | "push" | "forward" | "stub" | "copy" => {
                     rows.push((option.to_owned(), field.to_owned()));
                 }
                 // A clause's name is read as the name of its zone.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::auth::CopyDraft;
 use super::lexer::Value;
 use super::net::{AccessAction, Netblock};
 use super::resolved::Config;
@@ -26,6 +27,7 @@ pub(super) struct Draft {
     pub(super) anchors: Vec<AnchorSource>,
     pub(super) forward_zones: Vec<ZoneDraft>,
     pub(super) stub_zones: Vec<ZoneDraft>,
+    pub(super) copies: Vec<CopyDraft>,
     pub(super) other_zones: Vec<ZoneDraft>,
 }
 
@@ -64,6 +66,9 @@ impl Draft {
         let list = match clause {
             Clause::ForwardZone => &mut self.forward_zones,
             Clause::StubZone => &mut self.stub_zones,
+            Clause::AuthZone | Clause::Rpz => {
+                return self.copies.push(CopyDraft::new(clause, span));
+            }
             _ if clause.is_named() => &mut self.other_zones,
             _ => return,
         };
@@ -335,10 +340,6 @@ pub(super) fn forward_name(draft: &mut Draft, values: &[Value]) -> Done {
 
 pub(super) fn stub_name(draft: &mut Draft, values: &[Value]) -> Done {
     name_last(&mut draft.stub_zones, values)
-}
-
-pub(super) fn other_name(draft: &mut Draft, values: &[Value]) -> Done {
-    name_last(&mut draft.other_zones, values)
 }
 
 /// The name of a view is no domain name.

@@ -1,15 +1,16 @@
 //! The fields of record data as text, by type.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
+use data_encoding::{BASE32HEX_NOPAD, BASE64, HEXLOWER_PERMISSIVE};
 
 use super::master::{RecordError, Word, date, ttl};
 use crate::wire::{Name, RecordType};
 
 /// A field of record data.
 #[derive(Clone, Copy)]
-enum Field {
+pub(super) enum Field {
     /// A domain name, never compressed.
     Name,
     U8,
@@ -35,12 +36,25 @@ enum Field {
     Hex,
     /// Base64 up to the end, in any number of words.
     Base64,
+    /// A length octet and so many octets as hexadecimal digits; `-` for none.
+    Salt,
+    /// A length octet and so many octets in Base32hex (RFC 5155 §3.3).
+    Base32,
+    /// A bitmap of types up to the end (RFC 4034 §4.1.2).
+    Types,
+    /// So many octets, each as two hexadecimal digits, divided by `-` (RFC 7043).
+    Octets(usize),
+    /// 64 bits in four groups of hexadecimal digits, divided by `:` (RFC 6742).
+    Locator,
 }
 
-use Field::{Algorithm, Base64, Hex, LongText, Period, Text, Texts, Type, U8, U16, U32, V4, V6};
+use Field::{
+    Algorithm, Base32, Base64, Hex, Locator, LongText, Octets, Period, Salt, Text, Texts, Type,
+    Types, U8, U16, U32, V4, V6,
+};
 
 /// Types with their fields. Types that are missing here can be written as RFC 3597 says.
-const LAYOUTS: &[(RecordType, &[Field])] = &[
+pub(super) const LAYOUTS: &[(RecordType, &[Field])] = &[
     (RecordType::A, &[V4]),
     (RecordType::AAAA, &[V6]),
     (RecordType::NS, &[Field::Name]),
@@ -58,6 +72,28 @@ const LAYOUTS: &[(RecordType, &[Field])] = &[
     (RecordType::TXT, &[Texts]),
     (RecordType::SPF, &[Texts]),
     (RecordType::HINFO, &[Text, Text]),
+    (RecordType::X25, &[Text]),
+    (RecordType::MB, &[Field::Name]),
+    (RecordType::MG, &[Field::Name]),
+    (RecordType::MR, &[Field::Name]),
+    (RecordType::MD, &[Field::Name]),
+    (RecordType::MF, &[Field::Name]),
+    (RecordType::MINFO, &[Field::Name, Field::Name]),
+    (RecordType::PX, &[U16, Field::Name, Field::Name]),
+    (RecordType::CERT, &[U16, U16, Algorithm, Base64]),
+    (RecordType::DHCID, &[Base64]),
+    (RecordType::NID, &[U16, Locator]),
+    (RecordType::L32, &[U16, V4]),
+    (RecordType::L64, &[U16, Locator]),
+    (RecordType::LP, &[U16, Field::Name]),
+    (RecordType::EUI48, &[Octets(6)]),
+    (RecordType::EUI64, &[Octets(8)]),
+    (RecordType::NSEC, &[Field::Name, Types]),
+    (RecordType::NSEC3, &[U8, U8, U16, Salt, Base32, Types]),
+    (RecordType::NSEC3PARAM, &[U8, U8, U16, Salt]),
+    (RecordType::CSYNC, &[U32, U16, Types]),
+    (RecordType::TA, &[U16, Algorithm, U8, Hex]),
+    (RecordType::DLV, &[U16, Algorithm, U8, Hex]),
     (RecordType::CAA, &[U8, Text, LongText]),
     (RecordType::URI, &[U16, U16, LongText]),
     (RecordType::TLSA, &[U8, U8, U8, Hex]),
@@ -180,6 +216,11 @@ impl Field {
             V6 => "an IPv6 address",
             Hex => "hexadecimal digits",
             Base64 => "Base64",
+            Salt => "hexadecimal digits or '-'",
+            Base32 => "Base32hex",
+            Types => "record types",
+            Octets(_) => "octets such as 00-00-5e-00-53-2a",
+            Locator => "64 bits such as 2001:db8:0:1",
         }
     }
 
@@ -201,6 +242,7 @@ impl Field {
                 out.extend(joined(words, expected, |text| BASE64.decode(text).ok())?);
                 return Ok(());
             }
+            Types => return bitmap(words, out),
             _ => {}
         }
         let text = words.next().ok_or(RecordError::Incomplete { expected })?.text;
@@ -226,7 +268,29 @@ impl Field {
                     character_string(word.text, out)?;
                 }
             }
-            Hex | Base64 => {}
+            Salt => {
+                let digits = if text == "-" { "" } else { text };
+                let octets = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok();
+                counted(&or_wrong(octets, text, expected)?, out)?;
+            }
+            Base32 => {
+                let octets = BASE32HEX_NOPAD.decode(text.to_ascii_uppercase().as_bytes()).ok();
+                counted(&or_wrong(octets, text, expected)?, out)?;
+            }
+            Octets(count) => {
+                let octet =
+                    |part: &str| u8::from_str_radix(part, 16).ok().filter(|_| part.len() == 2);
+                let octets: Option<Vec<u8>> = text.split('-').map(octet).collect();
+                let octets = octets.filter(|octets| octets.len() == count);
+                out.extend(or_wrong(octets, text, expected)?);
+            }
+            Locator => {
+                let group = |part: &str| u16::from_str_radix(part, 16).ok();
+                let groups: Option<Vec<u16>> = text.split(':').map(group).collect();
+                let groups = or_wrong(groups.filter(|groups| groups.len() == 4), text, expected)?;
+                out.extend(groups.into_iter().flat_map(u16::to_be_bytes));
+            }
+            Hex | Base64 | Types => {}
         }
         Ok(())
     }
@@ -257,10 +321,35 @@ fn algorithm(text: &str) -> Option<u8> {
 }
 
 fn character_string(text: &str, out: &mut Vec<u8>) -> Result<(), RecordError> {
-    let bytes = unescape(text)?;
-    let length = u8::try_from(bytes.len()).map_err(|_| RecordError::Length)?;
-    out.push(length);
-    out.extend(bytes);
+    counted(&unescape(text)?, out)
+}
+
+/// A length octet and the octets.
+fn counted(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), RecordError> {
+    out.push(u8::try_from(bytes.len()).map_err(|_| RecordError::Length)?);
+    out.extend_from_slice(bytes);
+    Ok(())
+}
+
+/// The bitmap of all types that are left (RFC 4034 §4.1.2).
+fn bitmap(words: &mut Words<'_, '_>, out: &mut Vec<u8>) -> Result<(), RecordError> {
+    let types: Result<BTreeSet<u16>, RecordError> = words
+        .map(|word| parse::<RecordType>(word.text, "a record type").map(|rtype| rtype.0))
+        .collect();
+    let mut windows: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
+    for rtype in types? {
+        let [window, low] = rtype.to_be_bytes();
+        let bits = windows.entry(window).or_default();
+        // In ascending order, so that the last octet is never zero.
+        bits.resize(usize::from(low / 8) + 1, 0);
+        if let Some(octet) = bits.last_mut() {
+            *octet |= 0x80 >> (low % 8);
+        }
+    }
+    for (window, bits) in windows {
+        out.push(window);
+        counted(&bits, out)?;
+    }
     Ok(())
 }
 

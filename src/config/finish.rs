@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::anchors;
+use super::auth;
 use super::draft::ZoneDraft;
 use super::error::ErrorKind;
 use super::hints;
@@ -40,6 +41,11 @@ pub(super) fn finish(parser: &mut Parser) -> Config {
     config.forward_zones = zones(parser, &config, forward);
     let stub = mem::take(&mut parser.draft.stub_zones);
     config.stub_zones = zones(parser, &config, stub);
+    let copies = mem::take(&mut parser.draft.copies);
+    for zone in copies.iter().filter(|zone| zone.name.is_none()) {
+        parser.error(zone.span, ErrorKind::Nameless { clause: zone.clause });
+    }
+    config.auth_zones = auth::zones(parser, &copies);
     let other = mem::take(&mut parser.draft.other_zones);
     nameless(parser, &other);
 

@@ -118,6 +118,16 @@ impl<'a> MasterFile<'a> {
         Self { text, at: 0, origin: Name::root(), owner: None, ttl: 3600 }
     }
 
+    /// Reads `text` as part of a zone, with that origin, and TTL where none is written.
+    pub(super) fn of_zone(text: &'a [u8], origin: Name, ttl: u32) -> Self {
+        Self { origin, ttl, ..Self::new(text) }
+    }
+
+    /// The origin and the TTL in force.
+    pub(super) fn state(&self) -> (&Name, u32) {
+        (&self.origin, self.ttl)
+    }
+
     /// The next line that has words or a comment; none at the end.
     fn line(&mut self) -> Option<Result<Line<'a>, (Range<usize>, RecordError)>> {
         let mut scan = Scan { text: self.text, at: self.at, depth: 0 };

@@ -10,6 +10,7 @@
 //! configuration or there are [`Errors`].
 
 mod anchors;
+mod auth;
 mod document;
 mod draft;
 mod error;
@@ -22,6 +23,7 @@ mod master;
 mod net;
 mod notice;
 mod parse;
+mod presentation;
 mod resolved;
 mod settings;
 mod shape;
@@ -31,16 +33,19 @@ mod table;
 mod tests;
 mod values;
 mod zone;
+mod zone_file;
 
 use std::path::{Path, PathBuf};
 
 use parse::Parser;
 
+pub use auth::{AuthZone, Notifier, Primary, ZoneSource};
 pub use document::options_document;
 pub use error::{Error, ErrorKind, Errors};
 pub use master::RecordError;
 pub use net::{AccessAction, Netblock, NetblockError};
 pub use notice::{Notice, NoticeKind};
+pub use presentation::{rdata_text, write_rrset};
 pub use resolved::Config;
 pub use settings::Settings;
 pub use shape::{Shape, ValueError};
@@ -51,6 +56,7 @@ pub use zone::{
     AnchorKind, ForwardAddr, ForwardHost, LocalZone, LocalZoneKind, RootHint, TrustAnchor,
     ZoneTarget,
 };
+pub use zone_file::{ZoneFileError, ZoneFileErrorKind, read_zone};
 
 /// Where the configuration is looked for when no file is named; the first that exists counts.
 pub const DEFAULT_PATHS: [&str; 2] = ["/etc/prebound/prebound.conf", "/etc/unbound/unbound.conf"];

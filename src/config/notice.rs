@@ -61,6 +61,13 @@ pub enum NoticeKind {
         /// The zone.
         name: Name,
     },
+    /// A zone that is to be kept as a copy and has neither a file nor a server to come from.
+    NoSource {
+        /// The kind of clause.
+        clause: Clause,
+        /// The zone.
+        name: Name,
+    },
     /// The validator is configured and nothing is validated, because the built-in anchors do not
     /// apply.
     NotValidating {
@@ -110,6 +117,10 @@ impl fmt::Display for Notice {
             NoticeKind::NoServers { clause, name } => {
                 write!(f, "'{clause}:' for '{name}' has no server: questions in it will fail")
             }
+            NoticeKind::NoSource { clause, name } => write!(
+                f,
+                "'{clause}:' for '{name}' has no 'zonefile:' and no 'primary:' it could come from"
+            ),
             NoticeKind::NotValidating { because } => write!(
                 f,
                 "nothing is validated: the built-in trust anchors do not apply with '{because}', \

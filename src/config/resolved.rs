@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use super::auth::AuthZone;
 use super::hints;
 use super::net::{AccessAction, Netblock};
 use super::values::{Ede, Iterations, Module, Nsid, OutgoingPorts, ValDate};
@@ -146,6 +147,10 @@ pub struct Config {
     pub forward_zones: Vec<ZoneTarget>,
     /// Zones whose authoritative servers are given here.
     pub stub_zones: Vec<ZoneTarget>,
+    /// Zones kept as copies.
+    pub auth_zones: Vec<AuthZone>,
+    /// A zone whose digest is wrong is used all the same (`zonemd-check:`).
+    pub zonemd_permissive_mode: bool,
     /// What processes a query, in order.
     pub module_config: Vec<Module>,
     /// Use glue only from the zone's own servers.
@@ -410,6 +415,8 @@ impl Default for Config {
             root_hints: hints::built_in(),
             forward_zones: Vec::new(),
             stub_zones: Vec::new(),
+            auth_zones: Vec::new(),
+            zonemd_permissive_mode: false,
             module_config: vec![Module::Validator, Module::Iterator],
             harden_glue: true,
             harden_unverified_glue: false,

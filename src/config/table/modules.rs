@@ -64,9 +64,9 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Name that the ipsecmod module is for, with everything below; all by default."
 
     //--- Downloads
-    "http-user-agent" Text, "", ignored(why::AUTH);
+    "http-user-agent" Text, "", ignored(why::NO_HTTP);
     "What we call ourselves when downloading zones."
-    "hide-http-user-agent" YesNo, "no", ignored(why::AUTH);
+    "hide-http-user-agent" YesNo, "no", ignored(why::NO_HTTP);
     "Do not say what we are when downloading zones."
 };
 

@@ -191,6 +191,6 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "For tests: take DSA signatures for good, unseen. Refused by what is not built with the feature fake-sha1."
     "fake-sha1" YesNo, "no", call(draft::fake_sha1);
     "For tests: take RSA/SHA-1 and DSA signatures and SHA-1 digests for good, unseen. Refused by what is not built with the feature fake-sha1."
-    "zonemd-permissive-mode" YesNo, "no", ignored(why::AUTH);
+    "zonemd-permissive-mode" YesNo, "no", set(zonemd_permissive_mode);
     "Only log when the digest of a zone does not verify."
 };

@@ -4,7 +4,7 @@
 /// - `set(FIELD)`: the value replaces that field of the configuration,
 /// - `push(FIELD)`: the value is added to that field,
 /// - `call(FUNCTION)`: the function takes it; `list(FUNCTION)` when values add up,
-/// - `forward(FIELD)`, `stub(FIELD)`: a field of the zone the clause is about,
+/// - `forward(FIELD)`, `stub(FIELD)`, `copy(FIELD)`: a field of the zone the clause is about,
 /// - `kept(FIELD, WHY)`: as `set`, but nothing reads it yet,
 /// - `partly(FIELD, WHY)`, `partly_forward(…)`, `partly_stub(…)`, `partly_list(FUNCTION, WHY)`: as
 ///   without `partly`, but it does not do all it says,
@@ -80,6 +80,14 @@ macro_rules! setter {
     (stub $field:ident) => {
         |draft, values| {
             if let Some(zone) = draft.stub_zones.last_mut() {
+                zone.$field = $crate::config::draft::FromValues::from_values(values)?;
+            }
+            Ok(())
+        }
+    };
+    (copy $field:ident) => {
+        |draft, values| {
+            if let Some(zone) = draft.copies.last_mut() {
                 zone.$field = $crate::config::draft::FromValues::from_values(values)?;
             }
             Ok(())

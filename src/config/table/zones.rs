@@ -3,11 +3,11 @@
 use super::clients::LOCAL_ZONE;
 use super::rows::rows;
 use super::{Directive, Shape, why};
-use crate::config::draft;
 use crate::config::shape::NO_MAX;
 use crate::config::shape::Shape::{
     Host, Name, Netblock, Number, OneOf, Pair, Path, PtrRecord, Record, Server, Size, Text, YesNo,
 };
+use crate::config::{auth, draft};
 
 const ZONE_TLS: &str =
     "cannot be done yet: questions in the zone fail instead of going out in the clear";
@@ -48,30 +48,35 @@ pub(super) const STUB: &[Directive] = rows! { StubZone:
     "Do not store what comes from the servers."
 };
 
+const PRIMARY_TLS: &str = "has no effect with '#NAME': such servers are left out, since a zone does not travel over TLS yet";
+
+const URL: &str = "has no effect, since zones are not downloaded over HTTP: give the zone by 'zonefile:' \
+                   or 'primary:'";
+
 pub(super) const AUTH: &[Directive] = rows! { AuthZone:
-    "name" Name, "", call(draft::other_name);
+    "name" Name, "", call(auth::name);
     "Name of the zone that is kept as a copy."
-    "primary" Text, "", ignored_list(why::AUTH);
+    "primary" Text, "", partly_list(auth::primary, PRIMARY_TLS);
     "Server that the zone is transferred from."
-    "url" Text, "", ignored_list(why::AUTH);
+    "url" Text, "", ignored_list(URL);
     "Where the zone is downloaded from."
-    "allow-notify" Text, "", ignored_list(why::AUTH);
+    "allow-notify" Text, "", list(auth::allow_notify);
     "Who may announce that the zone has changed."
-    "for-downstream" YesNo, "yes", ignored(why::AUTH);
+    "for-downstream" YesNo, "yes", copy(for_downstream);
     "Answer clients from the zone."
-    "for-upstream" YesNo, "yes", ignored(why::AUTH);
+    "for-upstream" YesNo, "yes", copy(for_upstream);
     "Use the zone instead of asking its servers."
-    "fallback-enabled" YesNo, "no", ignored(why::AUTH);
+    "fallback-enabled" YesNo, "no", copy(fallback_enabled);
     "Ask the servers of the zone when the copy is of no use."
-    "zonemd-check" YesNo, "no", ignored(why::AUTH);
+    "zonemd-check" YesNo, "no", copy(zonemd_check);
     "Verify the digest of the zone (RFC 8976)."
-    "zonemd-reject-absence" YesNo, "no", ignored(why::AUTH);
+    "zonemd-reject-absence" YesNo, "no", copy(zonemd_reject_absence);
     "Reject a zone without a digest."
-    "zonefile" Path, "", ignored(why::AUTH);
+    "zonefile" Path, "", copy(zonefile);
     "File that the zone is read from and written to."
-    "max-transfer-size" Size, "0", ignored(why::AUTH);
+    "max-transfer-size" Size, "0", copy(max_transfer_size);
     "Bytes of the largest zone that is transferred; 0 for any size."
-    "max-transfer-time" Number(0, NO_MAX), "0", ignored(why::AUTH);
+    "max-transfer-time" Number(0, NO_MAX), "0", copy(max_transfer_time);
     "Milliseconds of the longest transfer; 0 for any time."
 };
 
@@ -79,7 +84,7 @@ const RPZ_ACTIONS: Shape =
     OneOf(&["nxdomain", "nodata", "passthru", "drop", "disabled", "cname", "tcp-only"]);
 
 pub(super) const RPZ: &[Directive] = rows! { Rpz:
-    "name" Name, "", call(draft::other_name);
+    "name" Name, "", call(auth::name);
     "Name of the zone that holds the policy."
     "primary" Text, "", ignored_list(why::RPZ);
     "Server that the zone is transferred from."
