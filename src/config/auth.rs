@@ -185,10 +185,7 @@ pub(super) fn zones(parser: &mut Parser, drafts: &[CopyDraft]) -> Vec<AuthZone> 
             parser.notices.push((Some(draft.span), NoticeKind::DuplicateZone { clause, name }));
             continue;
         }
-        if source.zonefile.is_none() && source.primaries.is_empty() {
-            parser.notices.push((Some(draft.span), NoticeKind::NoSource { clause, name }));
-        }
-        parser.looked_for.extend(source.zonefile.clone());
+        check(parser, draft.span, clause, &source);
         zones.push(AuthZone {
             source,
             fallback_enabled: draft.fallback_enabled,
@@ -199,6 +196,15 @@ pub(super) fn zones(parser: &mut Parser, drafts: &[CopyDraft]) -> Vec<AuthZone> 
         });
     }
     zones
+}
+
+/// Notes where a zone is kept, and when it comes from nowhere.
+pub(super) fn check(parser: &mut Parser, span: Span, clause: Clause, source: &ZoneSource) {
+    if source.zonefile.is_none() && source.primaries.is_empty() {
+        let name = source.name.clone();
+        parser.notices.push((Some(span), NoticeKind::NoSource { clause, name }));
+    }
+    parser.looked_for.extend(source.zonefile.clone());
 }
 
 //--- Options with a function of their own

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::auth::CopyDraft;
 use super::lexer::Value;
 use super::net::{AccessAction, Netblock};
+use super::policy_draft::{PolicyDraft, Rule};
 use super::resolved::Config;
 use super::shape::{self, ValueError};
 use super::source::Span;
@@ -29,6 +30,7 @@ pub(super) struct Draft {
     pub(super) stub_zones: Vec<ZoneDraft>,
     pub(super) copies: Vec<CopyDraft>,
     pub(super) other_zones: Vec<ZoneDraft>,
+    pub(super) policy: PolicyDraft,
 }
 
 /// Where trust anchors come from.
@@ -66,7 +68,10 @@ impl Draft {
         let list = match clause {
             Clause::ForwardZone => &mut self.forward_zones,
             Clause::StubZone => &mut self.stub_zones,
-            Clause::AuthZone | Clause::Rpz => {
+            Clause::View => return self.policy.begin(clause, span),
+            Clause::AuthZone => return self.copies.push(CopyDraft::new(clause, span)),
+            Clause::Rpz => {
+                self.policy.begin(clause, span);
                 return self.copies.push(CopyDraft::new(clause, span));
             }
             _ if clause.is_named() => &mut self.other_zones,
@@ -240,12 +245,16 @@ pub(super) fn local_data(draft: &mut Draft, values: &[Value]) -> Done {
 }
 
 pub(super) fn local_data_ptr(draft: &mut Draft, values: &[Value]) -> Done {
+    draft.config.local_data.push(ptr_record(values)?);
+    Ok(())
+}
+
+/// The PTR record that `local-data-ptr:` stands for.
+pub(super) fn ptr_record(values: &[Value]) -> Result<Record, ArgError> {
     let (addr, ttl, name) = read(values, 0, shape::ptr_record)?;
     let owner = reverse_name(addr).map_err(|error| (0, error.into()))?;
     let (rtype, class, rdata) = (RecordType::PTR, Class::IN, Rdata::from_name(&name));
-    let record = Record { owner, rtype, class, ttl, rdata };
-    draft.config.local_data.push(record);
-    Ok(())
+    Ok(Record { owner, rtype, class, ttl, rdata })
 }
 
 /// The owner of the PTR record of `addr` (RFC 1035 §3.5, RFC 3596 §2.5).
@@ -342,12 +351,10 @@ pub(super) fn stub_name(draft: &mut Draft, values: &[Value]) -> Done {
     name_last(&mut draft.stub_zones, values)
 }
 
-/// The name of a view is no domain name.
-pub(super) fn other_text_name(draft: &mut Draft, _: &[Value]) -> Done {
-    if let Some(zone) = draft.other_zones.last_mut() {
-        zone.named = true;
-    }
-    Ok(())
+/// Both as a zone that is copied and as one of policy.
+pub(super) fn rpz_name(draft: &mut Draft, values: &[Value]) -> Done {
+    draft.policy.clause(Rule::ClauseName, values);
+    super::auth::name(draft, values)
 }
 
 pub(super) fn forward_addr(draft: &mut Draft, values: &[Value]) -> Done {

@@ -13,11 +13,12 @@ use super::hints;
 use super::lexer::Value;
 use super::notice::NoticeKind;
 use super::parse::Parser;
+use super::policy_draft;
 use super::resolved::Config;
 use super::shape::{self, Interface};
 use super::table::Clause;
 use super::values::Module;
-use super::zone::{ForwardAddr, ForwardHost, ZoneTarget};
+use super::zone::{ForwardAddr, ForwardHost, LocalZone, ZoneTarget};
 
 /// Options that cannot both have the same value.
 const CONFLICTS: [(&str, &str, &str); 3] =
@@ -54,7 +55,11 @@ pub(super) fn finish(parser: &mut Parser) -> Config {
         config.root_hints = hints::read(parser, &hint_files);
     }
     trust(parser, &mut config, !hint_files.is_empty());
-    local_zones(&mut config);
+    local_zones(&mut config.local_zones);
+    config.policy = policy_draft::finish(parser, &copies);
+    for view in &mut config.policy.views {
+        local_zones(&mut view.zones);
+    }
     modules(parser, &config);
     conflicts(parser);
     config
@@ -108,13 +113,13 @@ fn paths(parser: &Parser, config: &mut Config) {
 //--- Zones
 
 /// The last line about a zone decides, as everywhere. Lists of blocked names can be long.
-fn local_zones(config: &mut Config) {
-    let mut last = HashMap::with_capacity(config.local_zones.len());
-    for (index, zone) in config.local_zones.iter().enumerate() {
+fn local_zones(zones: &mut Vec<LocalZone>) {
+    let mut last = HashMap::with_capacity(zones.len());
+    for (index, zone) in zones.iter().enumerate() {
         last.insert(zone.name.clone(), index);
     }
     let mut index = 0;
-    config.local_zones.retain(|zone| {
+    zones.retain(|zone| {
         index += 1;
         last.get(&zone.name) == Some(&(index - 1))
     });
@@ -224,7 +229,10 @@ fn find_anchors(parser: &mut Parser, config: &mut Config, own_hints: bool) {
 
 fn modules(parser: &mut Parser, config: &Config) {
     for module in &config.module_config {
-        if let Module::Other(module) = module {
+        // What it does is done whether it is named or not.
+        if let Module::Other(module) = module
+            && *module != "respip"
+        {
             let kind = NoticeKind::NoModule { module };
             parser.notices.push((parser.draft.modules, kind));
         }

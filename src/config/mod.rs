@@ -23,6 +23,8 @@ mod master;
 mod net;
 mod notice;
 mod parse;
+mod policy;
+mod policy_draft;
 mod presentation;
 mod resolved;
 mod settings;
@@ -45,6 +47,10 @@ pub use error::{Error, ErrorKind, Errors};
 pub use master::RecordError;
 pub use net::{AccessAction, Netblock, NetblockError};
 pub use notice::{Notice, NoticeKind};
+pub use policy::{
+    ClientRule, Listener, PolicyOptions, ResponseRules, Rpz, RpzOverride, Substitute, Tag, TagSet,
+    View,
+};
 pub use presentation::{rdata_text, write_rrset};
 pub use resolved::Config;
 pub use settings::Settings;

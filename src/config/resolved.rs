@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::auth::AuthZone;
 use super::hints;
 use super::net::{AccessAction, Netblock};
+use super::policy::PolicyOptions;
 use super::values::{Ede, Iterations, Module, Nsid, OutgoingPorts, ValDate};
 use super::zone::{LocalZone, RootHint, TrustAnchor, ZoneTarget};
 use crate::budget::UPSTREAM_QUERIES;
@@ -115,6 +116,8 @@ pub struct Config {
     pub unblock_lan_zones: bool,
     /// Do not validate in the private reverse zones.
     pub insecure_lan_zones: bool,
+    /// Tags, views, response addresses, response policy zones.
+    pub policy: PolicyOptions,
 
     //--- Upstream
     /// EDNS size in our queries (RFC 6891).
@@ -336,6 +339,17 @@ impl Config {
         self.module_config.contains(&Module::Validator)
     }
 
+    /// Every zone that is kept as a copy: those of `auth-zone:`, and those of `rpz:`, which are not
+    /// used for resolving.
+    pub fn copied_zones(&self) -> Vec<AuthZone> {
+        let policy = self.policy.rpz.iter().map(|rpz| AuthZone {
+            for_upstream: false,
+            for_downstream: rpz.for_downstream,
+            ..AuthZone::new(rpz.source.clone())
+        });
+        self.auth_zones.iter().cloned().chain(policy).collect()
+    }
+
     /// Blocks never asked, by [`Config::do_not_query_localhost`].
     pub(super) fn localhost_blocks() -> [Netblock; 2] {
         [LOOPBACK_V4, LOOPBACK_V6].map(|(addr, prefix)| Netblock::new(addr, prefix))
@@ -400,6 +414,7 @@ impl Default for Config {
             local_data: Vec::new(),
             unblock_lan_zones: false,
             insecure_lan_zones: false,
+            policy: PolicyOptions::default(),
             edns_buffer_size: 1232,
             outgoing_interface: Vec::new(),
             outgoing_ports: OutgoingPorts::default(),

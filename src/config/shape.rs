@@ -167,6 +167,27 @@ pub enum ValueError {
     /// Not [`Shape::PtrRecord`].
     #[error("expected an address and a name, with a TTL between or without")]
     PtrRecord,
+    /// A tag that `define-tag:` does not name.
+    #[error("tag '{name}' is not defined")]
+    UnknownTag {
+        /// The word.
+        name: String,
+    },
+    /// A view that no `view:` clause is about.
+    #[error("there is no view '{name}'")]
+    UnknownView {
+        /// The word.
+        name: String,
+    },
+    /// `response-ip-data:` of a type that cannot stand in the place of the address.
+    #[error("expected an address of the family of the netblock, or CNAME")]
+    ResponseData,
+    /// An alias and other data for the same netblock.
+    #[error("CNAME cannot stand beside other data for the same netblock")]
+    AliasBesideData,
+    /// `rpz-action-override: cname` alone.
+    #[error("the action cname needs rpz-cname-override")]
+    NoCname,
 }
 
 /// What would be right instead of a value.

@@ -23,29 +23,48 @@ const EDE: Shape = OneOf(&spellings::<_, { Ede::SPELLINGS.len() }>(Ede::SPELLING
 /// A zone and its type.
 pub(super) const LOCAL_ZONE: Shape = Pair(&Name, &ZONE_KINDS);
 
+/// A netblock and what happens to answers with one of its addresses. Types of zones that depend on
+/// which names have data are left out: an address has none.
+pub(super) const RESPONSE_IP: Shape = Pair(
+    &Netblock,
+    &OneOf(&[
+        "redirect",
+        "deny",
+        "inform",
+        "inform_deny",
+        "inform_redirect",
+        "always_transparent",
+        "always_refuse",
+        "always_nxdomain",
+        "always_nodata",
+        "always_deny",
+        "truncate",
+    ]),
+);
+
 pub(super) const SERVER: &[Directive] = rows! { Server:
     //--- Who may ask
     "access-control" Pair(&Netblock, &ACCESS), "", list(draft::access_control);
     "What clients of a netblock may do; the most specific netblock counts."
-    "access-control-tag" Pair(&Netblock, &Text), "", ignored_list(why::TAGS);
+    "access-control-tag" Pair(&Netblock, &Text), "", rules(AccessTag);
     "Tags of the clients of a netblock."
-    "access-control-tag-action" Triple(&Netblock, &Text, &Text), "", ignored_list(why::TAGS);
+    "access-control-tag-action" Triple(&Netblock, &Text, &ZONE_KINDS), "", rules(AccessTagAction);
     "Type of local zones with a tag, for clients of a netblock."
-    "access-control-tag-data" Triple(&Netblock, &Text, &Text), "", ignored_list(why::TAGS);
+    "access-control-tag-data" Triple(&Netblock, &Text, &Text), "", rules(AccessTagData);
     "Data of local zones with a tag, for clients of a netblock."
-    "access-control-view" Pair(&Netblock, &Text), "", ignored_list(why::VIEWS);
+    "access-control-view" Pair(&Netblock, &Text), "", rules(AccessView);
     "View that clients of a netblock see."
-    "interface-action" Pair(&Interface, &ACCESS), "", ignored_list(why::NOT_YET);
+    "interface-action" Pair(&Interface, &ACCESS), "", rules(InterfaceAction);
     "What clients that come by an interface may do."
-    "interface-tag" Pair(&Interface, &Text), "", ignored_list(why::TAGS);
+    "interface-tag" Pair(&Interface, &Text), "", rules(InterfaceTag);
     "Tags of the clients that come by an interface."
-    "interface-tag-action" Triple(&Interface, &Text, &Text), "", ignored_list(why::TAGS);
+    "interface-tag-action" Triple(&Interface, &Text, &ZONE_KINDS), "", rules(InterfaceTagAction);
     "Type of local zones with a tag, for clients that come by an interface."
-    "interface-tag-data" Triple(&Interface, &Text, &Text), "", ignored_list(why::TAGS);
+    "interface-tag-data" Triple(&Interface, &Text, &Text), "", rules(InterfaceTagData);
     "Data of local zones with a tag, for clients that come by an interface."
-    "interface-view" Pair(&Interface, &Text), "", ignored_list(why::VIEWS);
+    "interface-view" Pair(&Interface, &Text), "", rules(InterfaceView);
     "View that clients see who come by an interface."
-    "define-tag" Text, "", ignored_list(why::TAGS);
+    "define-tag" Text, "", rules(DefineTag);
     "Names of tags."
 
     //--- What is answered here
@@ -55,19 +74,19 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Record of a local zone."
     "local-data-ptr" PtrRecord, "", list(draft::local_data_ptr);
     "Address and name for a PTR record of a local zone."
-    "local-zone-tag" Pair(&Name, &Text), "", ignored_list(why::TAGS);
+    "local-zone-tag" Pair(&Name, &Text), "", rules(ZoneTag);
     "Tags of a local zone."
-    "local-zone-override" Triple(&Name, &Netblock, &ZONE_KINDS), "", ignored_list(why::NOT_YET);
+    "local-zone-override" Triple(&Name, &Netblock, &ZONE_KINDS), "", rules(ZoneOverride);
     "Type of a local zone for the clients of a netblock."
     "unblock-lan-zones" YesNo, "no", set(unblock_lan_zones);
     "Resolve the reverse zones of private addresses instead of denying them."
     "insecure-lan-zones" YesNo, "no", set(insecure_lan_zones);
     "Do not validate in the reverse zones of private addresses."
-    "response-ip" Pair(&Netblock, &Text), "", ignored_list(why::MODULE);
+    "response-ip" RESPONSE_IP, "", rules(ResponseIp);
     "What happens to answers with an address of a netblock."
-    "response-ip-data" Pair(&Netblock, &Text), "", ignored_list(why::MODULE);
+    "response-ip-data" Pair(&Netblock, &Text), "", rules(ResponseIpData);
     "Record that replaces addresses of a netblock in answers."
-    "response-ip-tag" Pair(&Netblock, &Text), "", ignored_list(why::MODULE);
+    "response-ip-tag" Pair(&Netblock, &Text), "", rules(ResponseIpTag);
     "Tags of answers with an address of a netblock."
     "hide-identity" YesNo, "no", set(hide_identity);
     "Refuse id.server and hostname.bind."

@@ -165,10 +165,7 @@ mod why {
         "cannot be done yet: questions fail instead of going out in the clear";
     pub(super) const HTTP: &str = "has no effect yet: HTTPS is not supported";
     pub(super) const NO_EFFECT_THERE: &str = "has no effect, in current Unbound neither";
-    pub(super) const TAGS: &str = "has no effect yet: tags are not supported";
-    pub(super) const VIEWS: &str = "has no effect yet: views are not supported";
     pub(super) const NO_HTTP: &str = "has no effect: zones are not downloaded over HTTP";
-    pub(super) const RPZ: &str = "has no effect yet: response policy zones are not supported";
 }
 
 const TABLES: &[&[Directive]] = &[

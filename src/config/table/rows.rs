@@ -5,6 +5,8 @@
 /// - `push(FIELD)`: the value is added to that field,
 /// - `call(FUNCTION)`: the function takes it; `list(FUNCTION)` when values add up,
 /// - `forward(FIELD)`, `stub(FIELD)`, `copy(FIELD)`: a field of the zone the clause is about,
+/// - `rules(RULE)`, `clause(RULE)`, `clauses(RULE)`: an option of policy, of `server:` or of the
+///   clause of now; the plural when values add up,
 /// - `kept(FIELD, WHY)`: as `set`, but nothing reads it yet,
 /// - `partly(FIELD, WHY)`, `partly_forward(…)`, `partly_stub(…)`, `partly_list(FUNCTION, WHY)`: as
 ///   without `partly`, but it does not do all it says,
@@ -35,6 +37,12 @@ macro_rules! is_list {
         true
     };
     (partly_list) => {
+        true
+    };
+    (rules) => {
+        true
+    };
+    (clauses) => {
         true
     };
     ($other:ident) => {
@@ -98,6 +106,19 @@ macro_rules! setter {
     (partly_forward $field:ident, $why:expr) => { $crate::config::table::rows::setter!(forward $field) };
     (partly_stub $field:ident, $why:expr) => { $crate::config::table::rows::setter!(stub $field) };
     (partly_list $function:path, $why:expr) => { $function };
+    (rules $rule:ident) => {
+        |draft, values| {
+            draft.policy.server($crate::config::policy_draft::Rule::$rule, values);
+            Ok(())
+        }
+    };
+    (clause $rule:ident) => {
+        |draft, values| {
+            draft.policy.clause($crate::config::policy_draft::Rule::$rule, values);
+            Ok(())
+        }
+    };
+    (clauses $rule:ident) => { $crate::config::table::rows::setter!(clause $rule) };
     (call $function:path) => { $function };
     (list $function:path) => { $function };
     (ignored $($why:tt)*) => { |_, _| Ok(()) };

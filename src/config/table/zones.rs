@@ -1,12 +1,14 @@
 //! Options of zones and views.
 
-use super::clients::LOCAL_ZONE;
+use super::clients::{LOCAL_ZONE, RESPONSE_IP};
 use super::rows::rows;
-use super::{Directive, Shape, why};
+use super::{Directive, Shape};
+use crate::config::policy::RpzOverride;
 use crate::config::shape::NO_MAX;
 use crate::config::shape::Shape::{
     Host, Name, Netblock, Number, OneOf, Pair, Path, PtrRecord, Record, Server, Size, Text, YesNo,
 };
+use crate::config::shape::spellings;
 use crate::config::{auth, draft};
 
 const ZONE_TLS: &str =
@@ -81,52 +83,52 @@ pub(super) const AUTH: &[Directive] = rows! { AuthZone:
 };
 
 const RPZ_ACTIONS: Shape =
-    OneOf(&["nxdomain", "nodata", "passthru", "drop", "disabled", "cname", "tcp-only"]);
+    OneOf(&spellings::<_, { RpzOverride::SPELLINGS.len() }>(RpzOverride::SPELLINGS));
 
 pub(super) const RPZ: &[Directive] = rows! { Rpz:
-    "name" Name, "", call(auth::name);
+    "name" Name, "", call(draft::rpz_name);
     "Name of the zone that holds the policy."
-    "primary" Text, "", ignored_list(why::RPZ);
+    "primary" Text, "", partly_list(auth::primary, PRIMARY_TLS);
     "Server that the zone is transferred from."
-    "url" Text, "", ignored_list(why::RPZ);
+    "url" Text, "", ignored_list(URL);
     "Where the zone is downloaded from."
-    "allow-notify" Text, "", ignored_list(why::RPZ);
+    "allow-notify" Text, "", list(auth::allow_notify);
     "Who may announce that the zone has changed."
-    "zonefile" Path, "", ignored(why::RPZ);
+    "zonefile" Path, "", copy(zonefile);
     "File that the zone is read from and written to."
-    "max-transfer-size" Size, "0", ignored(why::RPZ);
+    "max-transfer-size" Size, "0", copy(max_transfer_size);
     "Bytes of the largest zone that is transferred; 0 for any size."
-    "max-transfer-time" Number(0, NO_MAX), "0", ignored(why::RPZ);
+    "max-transfer-time" Number(0, NO_MAX), "0", copy(max_transfer_time);
     "Milliseconds of the longest transfer; 0 for any time."
-    "rpz-action-override" RPZ_ACTIONS, "", ignored(why::RPZ);
+    "rpz-action-override" RPZ_ACTIONS, "", clause(RpzAction);
     "Action that replaces those in the zone."
-    "rpz-cname-override" Name, "", ignored(why::RPZ);
+    "rpz-cname-override" Name, "", clause(RpzCname);
     "Target of the action cname."
-    "rpz-log" YesNo, "no", ignored(why::RPZ);
+    "rpz-log" YesNo, "no", clause(RpzLog);
     "Log when the policy applies."
-    "rpz-log-name" Text, "", ignored(why::RPZ);
+    "rpz-log-name" Text, "", clause(RpzLogName);
     "Name of the policy in the log."
-    "rpz-signal-nxdomain-ra" YesNo, "no", ignored(why::RPZ);
+    "rpz-signal-nxdomain-ra" YesNo, "no", clause(RpzSignal);
     "Clear the RA bit in answers that the policy denies."
-    "for-downstream" YesNo, "no", ignored(why::RPZ);
+    "for-downstream" YesNo, "no", copy(for_downstream);
     "Let clients ask for the zone itself."
-    "tags" Text, "", ignored(why::RPZ);
+    "tags" Text, "", clause(RpzTags);
     "Tags of clients that the policy applies to."
 };
 
 pub(super) const VIEW: &[Directive] = rows! { View:
-    "name" Text, "", call(draft::other_text_name);
+    "name" Text, "", clause(ClauseName);
     "Name of the view."
-    "local-zone" LOCAL_ZONE, "", ignored_list(why::VIEWS);
+    "local-zone" LOCAL_ZONE, "", clauses(ViewZone);
     "Name that is answered here with everything below, and how."
-    "local-data" Record, "", ignored_list(why::VIEWS);
+    "local-data" Record, "", clauses(ViewData);
     "Record of a local zone of the view."
-    "local-data-ptr" PtrRecord, "", ignored_list(why::VIEWS);
+    "local-data-ptr" PtrRecord, "", clauses(ViewDataPtr);
     "Address and name for a PTR record of a local zone of the view."
-    "view-first" YesNo, "no", ignored(why::VIEWS);
+    "view-first" YesNo, "no", clause(ViewFirst);
     "Look outside of the view for what is not in it."
-    "response-ip" Pair(&Netblock, &Text), "", ignored_list(why::VIEWS);
+    "response-ip" RESPONSE_IP, "", clauses(ResponseIp);
     "What happens to answers with an address of a netblock."
-    "response-ip-data" Pair(&Netblock, &Text), "", ignored_list(why::VIEWS);
+    "response-ip-data" Pair(&Netblock, &Text), "", clauses(ResponseIpData);
     "Record that replaces addresses of a netblock in answers."
 };
