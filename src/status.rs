@@ -135,6 +135,8 @@ pub enum Reason {
     InvalidQueryType,
     /// The client did not ask for recursion, and nothing here is authoritative for the name.
     NotAuthoritative,
+    /// Policy replaced what the answer was.
+    Forged,
 }
 
 /// One row per reason: variant, Extended DNS Error, text for the client.
@@ -177,6 +179,7 @@ const REASONS: &[(Reason, u16, &str)] = &[
     (Reason::StaleNxDomain, 19, ""),
     (Reason::InvalidQueryType, 30, ""),
     (Reason::NotAuthoritative, 20, ""),
+    (Reason::Forged, 4, ""),
 ];
 
 impl Reason {

@@ -155,7 +155,7 @@ fn from_datagram_to_datagram_a_hit_does_not_allocate() {
     let mut out = [0; 4_096];
     let mut ask = |query: &[u8], stream| match worker.handle(
         query,
-        Source { client, stream, keepalive: false },
+        Source { client, stream, keepalive: false, local: None },
         NOW,
         &mut out,
     ) {

@@ -25,6 +25,21 @@ pub struct Answer {
     pub status: SecurityStatus,
     /// Why it failed, is bogus, or is less than secure.
     pub reason: Option<Reason>,
+    /// How policy wants it to go out. Not remembered: it is for one client.
+    pub manner: Manner,
+}
+
+/// How an answer goes out, apart from what it says; nothing special for nearly all.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Manner {
+    /// With AA: nobody else has authority over it.
+    pub authoritative: bool,
+    /// Without RA, which tells some clients that a denial is policy.
+    pub hides_recursion: bool,
+    /// Empty and with TC over UDP, so that the client comes back over TCP.
+    pub truncated: bool,
+    /// Not at all.
+    pub dropped: bool,
 }
 
 impl Answer {
@@ -38,6 +53,12 @@ impl Answer {
             additional: Vec::new(),
             status: SecurityStatus::Indeterminate,
             reason: None,
+            manner: Manner {
+                authoritative: false,
+                hides_recursion: false,
+                truncated: false,
+                dropped: false,
+            },
         }
     }
 
@@ -79,6 +100,51 @@ impl Answer {
             }
         }
         name
+    }
+
+    /// The name its aliases lead to when it does not go on from there; `None` when it is whole.
+    pub fn dangling(&self) -> Option<crate::wire::Name> {
+        if self.rcode != Rcode::NOERROR || self.answer.is_empty() {
+            return None;
+        }
+        let target = self.target();
+        let whole = target == self.question.name
+            || self.answer.iter().any(|rrset| rrset.is(&target, self.question.rtype))
+            || self.authority.iter().any(|rrset| rrset.rtype == RecordType::SOA);
+        (!whole).then_some(target)
+    }
+
+    /// The answer to the question of this one, whose alias leads to the question of `rest`.
+    ///
+    /// Records of this one come first, in chain order; the response code and the negative proof are
+    /// those of the end of the chain (RFC 2308 §2.1, RFC 6604 §3). Proofs that belong to a link
+    /// (its wildcard expansion) stay with it. The whole is as proven as its worst part
+    /// (RFC 4035 §3.2.3). When the end is a failure, so is the whole.
+    pub fn followed_by(self, rest: &Self) -> Self {
+        if rest.is_failure() {
+            return Self::failure(self.question, rest.reason.unwrap_or(Reason::NetworkError));
+        }
+        let mut whole = self;
+        for rrset in &rest.answer {
+            if !whole.answer.iter().any(|known| known.is(&rrset.owner, rrset.rtype)) {
+                whole.answer.push(rrset.clone());
+            }
+        }
+        for rrset in &rest.authority {
+            if !whole.authority.iter().any(|known| known.is(&rrset.owner, rrset.rtype)) {
+                whole.authority.push(rrset.clone());
+            }
+        }
+        whole.additional = rest.additional.clone();
+        whole.rcode = rest.rcode;
+        if rest.status < whole.status {
+            whole.reason = rest.reason;
+        }
+        whole.status = whole.status.min(rest.status);
+        if whole.status == SecurityStatus::Secure {
+            whole.reason = None;
+        }
+        whole
     }
 
     /// All RRsets of the three sections.

@@ -42,7 +42,7 @@ impl Kind {
     /// All, in the order they are looked at.
     pub(super) const ALL: [Self; 5] =
         [Self::Answer, Self::Denial, Self::Unvalidated, Self::UnvalidatedDenial, Self::Failure];
-    const SETTLED: [Self; 2] = [Self::Answer, Self::Denial];
+    pub(super) const SETTLED: [Self; 2] = [Self::Answer, Self::Denial];
     const UNVALIDATED: [Self; 2] = [Self::Unvalidated, Self::UnvalidatedDenial];
 
     /// Whether it holds for every type of the name.
@@ -59,7 +59,7 @@ impl Kind {
         Key::new([self as u8, high, low], name_wire)
     }
 
-    fn of(question: &Question, kind: Self) -> Option<Key> {
+    pub(super) fn of(question: &Question, kind: Self) -> Option<Key> {
         kind.key(question.rtype, question.name.as_wire())
     }
 }
@@ -143,7 +143,12 @@ impl Answers {
         })
     }
 
-    fn read<R>(&self, key: &Key, now: Now, f: impl FnOnce(&Entry<'_>) -> R) -> Option<R> {
+    pub(super) fn read<R>(
+        &self,
+        key: &Key,
+        now: Now,
+        f: impl FnOnce(&Entry<'_>) -> R,
+    ) -> Option<R> {
         self.region
             .get(key.as_bytes(), now.unix, |value| Entry::read(value).map(|entry| f(&entry)))
             .flatten()

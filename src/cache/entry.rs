@@ -13,7 +13,7 @@
 //! A message has no OPT and a meaningless id. Since RRsets stand section by section and
 //! compression points backwards, it may be cut at the end of a section.
 
-use super::answer::Answer;
+use super::answer::{Answer, Manner};
 use super::codec::{Reader, put_len};
 use super::settings::{Settings, denies};
 use crate::clock::{Now, UnixTime};
@@ -134,6 +134,7 @@ impl<'a> Entry<'a> {
             additional: section(&message.additional),
             status: self.status,
             reason: self.reason,
+            manner: Manner::default(),
         })
     }
 }

@@ -31,6 +31,7 @@ mod region;
 mod rrsets;
 mod settings;
 mod shard;
+mod stale;
 mod table;
 #[cfg(test)]
 mod testing;
@@ -40,7 +41,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-pub use answer::Answer;
+pub use answer::{Answer, Manner};
 pub use delegation::{DelegationPoint, DelegationSource};
 pub use flush::Flushed;
 pub use hit::{Hit, HotEdns, HotQuery};
@@ -177,6 +178,12 @@ impl Cache {
     /// then a failure.
     pub fn answer(&self, question: &Question, now: Now) -> Option<Cached<Answer>> {
         self.answers.get(question, &Kind::ALL, now)
+    }
+
+    /// The settled answer to a question, fresh or else expired as `serve-expired` allows
+    /// (RFC 8767); TTLs of expired ones are `serve-expired-reply-ttl`.
+    pub fn stale_answer(&self, question: &Question, now: Now) -> Option<Cached<Answer>> {
+        self.answers.stale(question, &self.settings.load(), now)
     }
 
     /// The denial (NXDOMAIN) of a name itself, whatever type it was asked for; for looking above

@@ -30,7 +30,7 @@ use crate::config::Config;
 use crate::egress::client::{Delivered, Egress, EgressError};
 use crate::egress::protocol;
 use crate::iterator::{ExchangeError, Transport};
-use crate::mesh::{Action, ClientId, Event, Mesh, Query, Token};
+use crate::mesh::{Action, ClientId, Event, Mesh, Query, Screened, Token};
 use crate::status::Reason;
 use crate::wire::Question;
 
@@ -45,6 +45,8 @@ pub struct Ask {
     pub refresh: bool,
     /// When the query arrived; the client's deadline counts from here.
     pub arrived: Mono,
+    /// Policy that its answer has to go through.
+    pub screening: Option<Box<Screened>>,
 }
 
 /// One worker's engine. Clones are the same engine.
@@ -110,6 +112,7 @@ impl Engine {
             checking_disabled: ask.checking_disabled,
             refresh: ask.refresh,
             arrived: ask.arrived,
+            screening: ask.screening,
         }));
         receiver
             .await

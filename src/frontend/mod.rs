@@ -18,6 +18,7 @@
 mod batch;
 pub mod query;
 pub mod reply;
+mod screen;
 mod serve;
 pub mod tcp;
 pub mod udp;

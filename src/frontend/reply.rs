@@ -5,7 +5,7 @@
 //! client to ask sees the same as the second. RFC 4035 §3.2 and RFC 6840 §5.7 and §5.8 (AD, CD, DO)
 //! are its part. Here is what depends on the transport.
 
-use crate::cache::{Answer, Cache, Hit, HotQuery};
+use crate::cache::{Answer, Cache, Hit, HotQuery, Manner};
 use crate::clock::Now;
 use crate::config::{Config, Ede};
 use crate::status::Reason;
@@ -15,6 +15,10 @@ use super::query::{ClientEdns, Fault, NSID};
 
 /// Octets of OPT without options.
 const OPT_LEN: usize = 11;
+/// AA and TC in the third octet of a header, RA in the fourth.
+const AA: u8 = 0x04;
+const TC: u8 = 0x02;
+const RA: u8 = 0x80;
 /// Octets that most answers do not exceed.
 const USUAL: usize = 4096;
 
@@ -67,19 +71,47 @@ pub fn render(
     for size in [USUAL, MAX_MESSAGE] {
         out.resize(size, 0);
         if let Some(hit) = cache.render(answer, &to.hot(), now, &mut out) {
+            if answer.manner.truncated && !to.stream {
+                return (encode_truncated(to, config), Rcode::NOERROR);
+            }
+            set_flags(answer.manner, &mut out);
             let len = finish(&hit, &mut out, to.edns, to.stream, to.limit, config);
             out.truncate(len);
             return (out, hit.rcode);
         }
     }
+    (encode_empty(Rcode::SERVFAIL, to, config), Rcode::SERVFAIL)
+}
+
+/// An answer without records.
+fn encode_empty(rcode: Rcode, to: &Recipient, config: &Config) -> Vec<u8> {
     let question_end = Header::LEN + to.question.name.len() + 4;
-    let fault = Fault::Reply { rcode: Rcode::SERVFAIL, reason: None, question_end, edns: to.edns };
+    let fault = Fault::Reply { rcode, reason: None, question_end, edns: to.edns };
     let header = Header { counts: [1, 0, 0, 0], ..to.header };
     let mut query = header.to_bytes().to_vec();
     query.extend_from_slice(to.question.name.as_wire());
     query.extend_from_slice(&to.question.rtype.0.to_be_bytes());
     query.extend_from_slice(&to.question.class.0.to_be_bytes());
-    (encode_fault(fault, &query, config).unwrap_or_default(), Rcode::SERVFAIL)
+    encode_fault(fault, &query, config).unwrap_or_default()
+}
+
+/// An answer without records that makes the client come back over TCP.
+fn encode_truncated(to: &Recipient, config: &Config) -> Vec<u8> {
+    let mut out = encode_empty(Rcode::NOERROR, to, config);
+    if let Some(flags) = out.get_mut(2) {
+        *flags |= TC;
+    }
+    out
+}
+
+/// Patches flags as policy wants them.
+fn set_flags(manner: Manner, out: &mut [u8]) {
+    if let Some(flags) = out.get_mut(2).filter(|_| manner.authoritative) {
+        *flags |= AA;
+    }
+    if let Some(flags) = out.get_mut(3).filter(|_| manner.hides_recursion) {
+        *flags &= !RA;
+    }
 }
 
 /// Makes the bytes the cache wrote fit `limit` octets, and adds the options the client asked for

@@ -2,21 +2,24 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{info, warn};
 
 use super::query::{Fault, Query};
 use super::reply::{self, Recipient};
+use super::screen::Screening;
 use super::waiting::{Full, Place};
-use super::{Ask, Resolver, Worker};
+use super::{Ask, Resolver, Worker, screen};
 use crate::cache::{Answer, Hit};
 use crate::clock::{Mono, Now};
 use crate::config::{AccessAction, Config};
+use crate::mesh::{self, Known, Screened};
 use crate::metrics::{Counters, Gauge, Stat};
-use crate::policy::Decision;
+use crate::policy::{Audience, Decision, Link, Policy};
 use crate::status::{Reason, SecurityStatus};
-use crate::wire::{Class, MAX_MESSAGE, Question, Rcode, RecordType, Rrset};
+use crate::wire::{Class, MAX_MESSAGE, Question, Rcode, RecordType};
 
 /// Octets of a query that `harden-large-queries` takes for abuse: ordinary ones have a name of 255
 /// octets and a few options.
@@ -32,6 +35,8 @@ pub struct Source {
     /// The client has said on this connection that it wants to keep it open (RFC 7828 §3.3.2):
     /// it is told again for how long with each answer that has OPT.
     pub keepalive: bool,
+    /// Our address that was asked, as far as it is known.
+    pub local: Option<SocketAddr>,
 }
 
 /// What became of a query at once.
@@ -47,8 +52,8 @@ pub enum Outcome {
 /// A query that the cache could not answer, with everything that is needed to answer it later.
 pub struct Pending {
     to: Recipient,
-    /// Local data said that the name is an alias.
-    alias: Option<Box<Rrset>>,
+    /// Policy that the answer has to go through.
+    screening: Option<Box<Screened>>,
     source: Source,
     arrived: Mono,
     place: Place,
@@ -71,7 +76,8 @@ impl<R: Resolver> Worker<R> {
         counters.add(Stat::Queries);
         counters.add_if(source.stream, Stat::Tcp);
         counters.add_if(source.client.is_ipv6(), Stat::Ipv6);
-        let access = policy.access(source.client.ip());
+        let client = policy.client(source.client.ip(), source.local);
+        let access = client.access;
         // Nothing ever asks from port 0; an answer to it would only be an error message.
         if access == AccessAction::Deny || source.client.port() == 0 {
             counters.add(Stat::UnwantedQueries);
@@ -95,11 +101,14 @@ impl<R: Resolver> Worker<R> {
             // Signatures cannot be had, which is what an answer without OPT says.
             query.edns = None;
         }
-        let decision = policy.decide(&query.asked(source.stream), access, source.client.ip());
-        let (alias, cache_only) = match decision {
-            Decision::Resolve => (None, false),
-            Decision::CacheOnly => (None, true),
-            Decision::Alias(alias) => (Some(alias), false),
+        let asked = query.asked(source.stream);
+        let (alias, cache_only, lens) = match policy.decide(&asked, client, source.client.ip()) {
+            Decision::Resolve(lens) => (None, false, lens),
+            Decision::CacheOnly(lens) => (None, true, lens),
+            Decision::Alias(alias) => {
+                let clear = || Policy::clear_lens(client, source.stream);
+                (Some(alias), false, Some(policy.lens(client, &asked).unwrap_or_else(clear)))
+            }
             Decision::Drop => {
                 counters.add_if(access == AccessAction::DenyNonLocal, Stat::UnwantedQueries);
                 return Outcome::Silence;
@@ -108,31 +117,64 @@ impl<R: Resolver> Worker<R> {
                 counters.add_if(reason == Reason::Prohibited, Stat::UnwantedQueries);
                 return self.refuse(&query, reason, source, &config, now, out);
             }
-            Decision::Truncate => return self.truncate(&query, message, &config, out),
-            Decision::Local(answer) => {
+            Decision::Truncate => return self.truncate(&query, true, message, &config, out),
+            Decision::Local(mut answer) => {
                 if config.log_local_actions {
                     info!(client = %source.client, question = %answer.question, "local answer");
                 }
-                let outcome = self.write(&answer, &query, source, &config, now, out);
-                // AA: local data has no other authority. What is said about ourselves is no data.
-                if let (Outcome::Answered(_), Class::IN, Some(flags)) =
-                    (&outcome, query.class, out.get_mut(2))
-                {
-                    *flags |= 0x04;
-                }
-                return outcome;
+                // Local data has no other authority. What is said about ourselves is no data.
+                answer.manner.authoritative = query.class == Class::IN;
+                return self.write(&answer, &query, source, &config, now, out);
             }
         };
-        if alias.is_none()
-            && let Some(len) = self.hit(&query, source, &config, now, out)
-        {
-            return Outcome::Answered(len);
+        let screening = lens.map(|lens| {
+            let audience = Audience { policy: Arc::clone(&policy), lens };
+            Box::new(Screened { audience, alias })
+        });
+        let known = match &screening {
+            None => self.hit(&query, source, &config, now, out).map(Outcome::Answered),
+            Some(screened) => self.screened(&query, screened, message, source, &config, now, out),
+        };
+        if let Some(outcome) = known {
+            return outcome;
         }
         counters.add(Stat::CacheMisses);
         if cache_only {
             return self.refuse(&query, Reason::NotAuthoritative, source, &config, now, out);
         }
-        self.pend(&query, alias, source, &config, now, out.len())
+        self.pend(&query, screening, source, &config, now, out.len())
+    }
+
+    /// Answers from the cache what is subject to policy; `None` when something has to be resolved.
+    fn screened(
+        &self,
+        query: &Query<'_>,
+        screened: &Screened,
+        message: &[u8],
+        source: Source,
+        config: &Config,
+        now: Now,
+        out: &mut [u8],
+    ) -> Option<Outcome> {
+        let (cache, question) = (&self.shared.cache, query.question());
+        let cd = query.header.cd() && !config.ignore_cd_flag || config.val_permissive_mode;
+        let lookup = |link: &Link| {
+            mesh::known(&question, link, &screened.audience, cd, (cache, config, now))
+        };
+        let answer = match screen::run(&question, screened, lookup)? {
+            Screening::Unchanged => {
+                return self.hit(query, source, config, now, out).map(Outcome::Answered);
+            }
+            Screening::Changed(answer) => answer,
+        };
+        self.counters().add(Stat::CacheHits);
+        if answer.manner.dropped {
+            return Some(Outcome::Silence);
+        }
+        if answer.manner.truncated && !source.stream {
+            return Some(self.truncate(query, false, message, config, out));
+        }
+        Some(self.write(&answer, query, source, config, now, out))
     }
 
     /// Answers from the cache; the octets written.
@@ -176,7 +218,13 @@ impl<R: Resolver> Worker<R> {
             return;
         }
         self.counters().add(Stat::Prefetched);
-        let ask = Ask { question, checking_disabled: false, refresh: true, arrived: now.mono };
+        let ask = Ask {
+            question,
+            checking_disabled: false,
+            refresh: true,
+            arrived: now.mono,
+            screening: None,
+        };
         let resolve = self.resolver.resolve(ask);
         tokio::task::spawn_local(async move {
             resolve.await;
@@ -187,7 +235,7 @@ impl<R: Resolver> Worker<R> {
     fn pend(
         &self,
         query: &Query<'_>,
-        alias: Option<Box<Rrset>>,
+        screening: Option<Box<Screened>>,
         source: Source,
         config: &Config,
         now: Now,
@@ -210,28 +258,25 @@ impl<R: Resolver> Worker<R> {
         };
         counters.set_gauge(Gauge::ListUser, self.waiting.len());
         let to = self.recipient(query, source, config, room);
-        Outcome::Resolve(Box::new(Pending { to, alias, source, arrived: now.mono, place }))
+        Outcome::Resolve(Box::new(Pending { to, screening, source, arrived: now.mono, place }))
     }
 
-    /// Resolves a query and writes its answer.
+    /// Resolves a query and writes its answer; empty when policy says that there is none.
     pub async fn resolve(&self, pending: Box<Pending>) -> Vec<u8> {
-        let Pending { to, alias, source, arrived, place } = *pending;
+        let Pending { to, screening, source, arrived, place } = *pending;
         let config = self.shared.config.load_full();
-        let target = alias.as_ref().and_then(|alias| alias.alias_target());
-        let mut question = to.question.clone();
-        question.name = target.unwrap_or(question.name);
+        let question = to.question.clone();
         let cd = to.header.cd() && !config.ignore_cd_flag;
         let checking_disabled = cd || config.val_permissive_mode;
-        let ask = Ask { question, checking_disabled, refresh: false, arrived };
+        let ask = Ask { question, checking_disabled, refresh: false, arrived, screening };
         let answer = match self.fresh_or_stale(ask, &to, &config).await {
             Ok(answer) => answer,
             Err(stale) => return stale,
         };
-        let answer = match alias {
-            Some(alias) => Rc::new(below_alias(*alias, &to.question, &answer)),
-            None => answer,
-        };
         drop(place);
+        if answer.manner.dropped {
+            return Vec::new();
+        }
         let now = Now::system();
         let (bytes, rcode) = reply::render(&self.shared.cache, &answer, &to, &config, now);
         self.count_answer(&answer, &to, rcode, now.mono.since(arrived), &config);
@@ -249,15 +294,17 @@ impl<R: Resolver> Worker<R> {
         to: &Recipient,
         config: &Config,
     ) -> Result<Rc<Answer>, Vec<u8>> {
+        let screening = ask.screening.clone();
         let resolve = self.resolver.resolve(ask);
         if !config.serve_expired {
             return Ok(resolve.await);
         }
+        let stale = || self.stale(to, screening.as_deref(), config);
         let patience = Duration::from_millis(config.serve_expired_client_timeout.max(1).into());
         tokio::pin!(resolve);
         let answer = match tokio::time::timeout(patience, &mut resolve).await {
             Ok(answer) => answer,
-            Err(_) => match self.stale(to, config) {
+            Err(_) => match stale() {
                 Some(stale) => return Err(stale),
                 None => resolve.await,
             },
@@ -267,12 +314,33 @@ impl<R: Resolver> Worker<R> {
         if !bogus && !answer.is_failure() {
             return Ok(answer);
         }
-        self.stale(to, config).map_or(Ok(answer), Err)
+        stale().map_or(Ok(answer), Err)
     }
 
-    fn stale(&self, to: &Recipient, config: &Config) -> Option<Vec<u8>> {
+    /// An expired answer, gone through policy; empty when policy says that there is none.
+    fn stale(
+        &self,
+        to: &Recipient,
+        screened: Option<&Screened>,
+        config: &Config,
+    ) -> Option<Vec<u8>> {
+        let (cache, now) = (&self.shared.cache, Now::system());
+        if let Some(screened) = screened {
+            let lookup = |link: &Link| {
+                let question = Question { name: link.name.clone(), ..to.question.clone() };
+                let stale = cache.stale_answer(&question, now)?;
+                Some(Known::Answer(Box::new(stale.value)))
+            };
+            if let Screening::Changed(answer) = screen::run(&to.question, screened, lookup)? {
+                if answer.manner.dropped {
+                    return Some(Vec::new());
+                }
+                self.counters().add(Stat::Expired);
+                return Some(reply::render(cache, &answer, to, config, now).0);
+            }
+        }
         let mut out = vec![0; MAX_MESSAGE];
-        let hit = self.shared.cache.stale_hit(&to.hot(), Now::system(), &mut out)?;
+        let hit = cache.stale_hit(&to.hot(), now, &mut out)?;
         if !hit.expired {
             return None;
         }
@@ -368,6 +436,7 @@ impl<R: Resolver> Worker<R> {
     fn truncate(
         &self,
         query: &Query<'_>,
+        authoritative: bool,
         message: &[u8],
         config: &Config,
         out: &mut [u8],
@@ -376,7 +445,7 @@ impl<R: Resolver> Worker<R> {
         let fault = Fault::Reply { rcode: Rcode::NOERROR, reason: None, question_end, edns };
         let outcome = self.fault(fault, message, config, out);
         if let (Outcome::Answered(_), Some(flags)) = (&outcome, out.get_mut(2)) {
-            *flags |= 0x02;
+            *flags |= 0x02 | if authoritative { 0x04 } else { 0 };
         }
         outcome
     }
@@ -417,14 +486,4 @@ fn count_query(counters: &Counters, query: &Query<'_>) {
     counters.add_if(query.header.cd(), Stat::FlagCd);
     counters.add_if(query.edns.is_some(), Stat::EdnsPresent);
     counters.add_if(query.dnssec_ok(), Stat::EdnsDo);
-}
-
-/// The answer to a name that local data makes an alias: the alias, then what it leads to. Local
-/// data is not proven, whatever it leads to.
-fn below_alias(alias: Rrset, question: &Question, target: &Answer) -> Answer {
-    let mut answer = target.clone();
-    answer.question = question.clone();
-    answer.status = answer.status.min(SecurityStatus::Insecure);
-    answer.answer.insert(0, alias);
-    answer
 }

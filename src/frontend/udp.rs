@@ -1,7 +1,7 @@
 //! DNS over UDP (RFC 1035 §4.2.1): one loop per passed socket.
 
 use std::io;
-use std::net::{self, IpAddr};
+use std::net::{self, IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
@@ -33,6 +33,7 @@ pub async fn serve<R: Resolver>(
     let echo = prepare(&socket)?;
     let socket = Rc::new(UdpSocket::from_std(socket)?);
     let mut batch = Batch::new(echo);
+    let bound = socket.local_addr()?;
     loop {
         tokio::select! {
             biased;
@@ -42,7 +43,7 @@ pub async fn serve<R: Resolver>(
         for _ in 0..TURN {
             match socket.try_io(Interest::READABLE, || batch.receive(&*socket)) {
                 Ok(0) => break,
-                Ok(received) => serve_batch(&worker, &socket, &mut batch, received).await,
+                Ok(received) => serve_batch(&worker, &socket, bound, &mut batch, received).await,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // Errors of datagrams sent earlier are reported here, too.
                 Err(error) => {
@@ -73,13 +74,16 @@ fn prepare(socket: &net::UdpSocket) -> io::Result<bool> {
 async fn serve_batch<R: Resolver>(
     worker: &Rc<Worker<R>>,
     socket: &Rc<UdpSocket>,
+    bound: SocketAddr,
     batch: &mut Batch,
     received: usize,
 ) {
     let now = Now::system();
     for index in 0..received {
         let Some((datagram, query, answer)) = batch.slot(index) else { continue };
-        let source = Source { client: datagram.peer, stream: false, keepalive: false };
+        let local = datagram.local.map_or(bound, |ip| SocketAddr::new(ip, bound.port()));
+        let client = datagram.peer;
+        let source = Source { client, stream: false, keepalive: false, local: Some(local) };
         match worker.handle(query, source, now, answer) {
             Outcome::Silence => {}
             Outcome::Answered(len) => batch.answered(index, len),
@@ -118,6 +122,9 @@ fn spawn<R: Resolver>(
 }
 
 async fn send(socket: &UdpSocket, answer: &[u8], to: Datagram) {
+    if answer.is_empty() {
+        return;
+    }
     let send = || send_one(socket.as_raw_fd(), answer, to.peer, to.local).map_err(io::Error::from);
     if let Err(error) = socket.async_io(Interest::WRITABLE, send).await {
         debug!(%error, client = %to.peer, "sending");

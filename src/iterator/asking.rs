@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::exchange::Pending;
 use super::query::{Query, Style, is_below_anchor, is_case_exempt};
 use super::targets::{Cut, Target};
-use super::{Action, Exchange, ExchangeId, Iteration, Phase, Transport, View, delegation};
+use super::{Action, Exchange, ExchangeId, Iteration, Outcome, Phase, Transport, View, delegation};
 use crate::cache::Server;
 use crate::clock::{Now, Rng};
 use crate::config::Config;
@@ -20,6 +20,11 @@ const MIN_STREAM_WAIT: Duration = Duration::from_secs(1);
 impl Iteration {
     /// Asks the target at `at`.
     pub(super) fn ask(&mut self, at: usize, view: &mut View<'_>, now: Now, rng: &mut Rng) {
+        if let (Some(guard), Some(cut)) = (view.guard, &self.cut)
+            && guard.bars(&cut.point.servers, &cut.addresses())
+        {
+            return self.finish(Outcome::Barred);
+        }
         if let Err(exhausted) = view.budget.spend_queries(1) {
             return self.fail(exhausted.0);
         }

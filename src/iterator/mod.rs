@@ -29,14 +29,14 @@
 //! (which replies count), 6891 §7 (EDNS fallback), 9156 (QNAME minimisation), 9609 (priming).
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::budget::Budget;
 use crate::cache::{Answer, Cache, DelegationPoint};
 use crate::clock::{Now, Rng};
 use crate::config::Config;
 use crate::status::Reason;
-use crate::wire::Question;
+use crate::wire::{Name, Question};
 
 mod asking;
 mod classify;
@@ -54,7 +54,9 @@ mod targets;
 pub(crate) mod tests;
 mod types;
 
-pub use types::{Action, Event, Exchange, ExchangeError, ExchangeId, Outcome, Response, Transport};
+pub use types::{
+    Action, Event, Exchange, ExchangeError, ExchangeId, Guard, Outcome, Response, Transport,
+};
 
 use delegation::Skipped;
 use exchange::Pending;
@@ -69,6 +71,8 @@ pub struct View<'a> {
     pub config: &'a Config,
     /// The purse of the client query this is done for.
     pub budget: &'a mut Budget,
+    /// Who says which servers are not to be asked; nobody does for most questions.
+    pub guard: Option<&'a dyn Guard>,
 }
 
 /// Resolves one question: no aliases beyond what is in one response, no validation.
@@ -185,6 +189,17 @@ impl Iteration {
             }
             Event::Retry => self.on_retry(view, now, rng),
         }
+    }
+
+    /// The servers that would be asked first: their names, and addresses as far as they are known.
+    pub fn first_servers(
+        question: &Question,
+        view: &View<'_>,
+        now: Now,
+    ) -> (Vec<Name>, Vec<IpAddr>) {
+        let cut = Cut::new(delegation::closest(question, &[], view, now), view, now);
+        let addresses = cut.addresses();
+        (cut.point.servers, addresses)
     }
 
     /// Finds the closest delegation point and goes there.

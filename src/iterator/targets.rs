@@ -218,6 +218,11 @@ impl Cut {
         u32::from(self.sent) >= most.min(config.max_sent_count.max(1))
     }
 
+    /// Every address known, of servers that are of no use, too.
+    pub(super) fn addresses(&self) -> Vec<IpAddr> {
+        self.targets.iter().map(|target| target.server.ip()).collect()
+    }
+
     /// The target with that address.
     pub(super) fn target(&mut self, server: SocketAddr) -> Option<&mut Target> {
         self.targets.iter_mut().find(|target| target.server == server)

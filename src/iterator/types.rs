@@ -1,6 +1,6 @@
 //! What goes into an iteration and what comes out of it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -118,6 +118,14 @@ pub enum Outcome {
     Response(Response),
     /// Nothing usable came of it, and why.
     Failed(Reason),
+    /// The servers are not to be asked, says the [`Guard`].
+    Barred,
+}
+
+/// Says which servers are not to be asked.
+pub trait Guard {
+    /// Whether servers with one of these names, or one of these addresses, are not to be asked.
+    fn bars(&self, names: &[Name], addresses: &[IpAddr]) -> bool;
 }
 
 /// A response of a server, scrubbed.

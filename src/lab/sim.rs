@@ -192,6 +192,7 @@ impl Resolver for Sim {
                 checking_disabled: ask.checking_disabled,
                 refresh: false,
                 arrived: began,
+                screening: None,
             }));
         }
         let mut seen = Vec::new();

@@ -1,42 +1,15 @@
 //! Composing the whole answer from the links of an alias chain.
 
 use crate::cache::Answer;
-use crate::status::{Reason, SecurityStatus};
+use crate::status::Reason;
 
-/// The answer to the question of `link`, whose alias leads to the question of `rest`.
-///
-/// Records of the link come first, in chain order; the response code and the negative proof are
-/// those of the end of the chain (RFC 2308 §2.1, RFC 6604 §3). Proofs that belong to a link (its
-/// wildcard expansion) stay with it. The whole is as proven as its worst part (RFC 4035 §3.2.3).
+/// The answer to the question of `link`, whose alias leads to the question of `rest`; see
+/// [`Answer::followed_by`].
 pub(super) fn compose(link: Answer, rest: &Answer) -> Answer {
-    if rest.is_failure() {
-        let mut failure =
-            Answer::failure(link.question, rest.reason.unwrap_or(Reason::NetworkError));
-        if failure.reason == Some(Reason::DependencyCycle) {
-            // Only an alias can bring a resolution back to itself.
-            failure.reason = Some(Reason::AliasLimit);
-        }
-        return failure;
-    }
-    let mut whole = link;
-    for rrset in &rest.answer {
-        if !whole.answer.iter().any(|known| known.is(&rrset.owner, rrset.rtype)) {
-            whole.answer.push(rrset.clone());
-        }
-    }
-    for rrset in &rest.authority {
-        if !whole.authority.iter().any(|known| known.is(&rrset.owner, rrset.rtype)) {
-            whole.authority.push(rrset.clone());
-        }
-    }
-    whole.additional = rest.additional.clone();
-    whole.rcode = rest.rcode;
-    if rest.status < whole.status {
-        whole.reason = rest.reason;
-    }
-    whole.status = whole.status.min(rest.status);
-    if whole.status == SecurityStatus::Secure {
-        whole.reason = None;
+    let mut whole = link.followed_by(rest);
+    if whole.is_failure() && whole.reason == Some(Reason::DependencyCycle) {
+        // Only an alias can bring a resolution back to itself.
+        whole.reason = Some(Reason::AliasLimit);
     }
     whole
 }
@@ -44,6 +17,7 @@ pub(super) fn compose(link: Answer, rest: &Answer) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::SecurityStatus;
     use crate::wire::{Name, Question, Rcode, Rdata, RecordType, Rrset};
 
     fn name(text: &str) -> Name {

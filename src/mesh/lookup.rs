@@ -12,14 +12,7 @@ use crate::wire::{Name, Question, Rcode, RecordType, Rrset, Rrsig};
 /// The name an answer's aliases lead to when the answer does not go on from there; `None` when it
 /// is whole.
 pub(super) fn dangling(answer: &Answer) -> Option<Name> {
-    if answer.rcode != Rcode::NOERROR || answer.answer.is_empty() {
-        return None;
-    }
-    let target = answer.target();
-    let whole = target == answer.question.name
-        || answer.answer.iter().any(|rrset| rrset.is(&target, answer.question.rtype))
-        || answer.authority.iter().any(|rrset| rrset.rtype == RecordType::SOA);
-    (!whole).then_some(target)
+    answer.dangling()
 }
 
 /// Whether the aliases of an answer lead back to one of them.

@@ -22,6 +22,7 @@
 mod compose;
 mod lookup;
 mod resolve;
+mod screen;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -37,9 +38,11 @@ use crate::cache::{Answer, Cache};
 use crate::clock::{Mono, Now, Rng};
 use crate::config::Config;
 use crate::iterator::{Exchange, ExchangeError, Iteration, Transport};
+use crate::policy::Audience;
 use crate::status::Reason;
-use crate::wire::Question;
+use crate::wire::{Question, Rrset};
 
+pub use screen::{Known, known};
 use task::{Input, Key, Kind, Purse, Step, Task, TaskId, Waiter};
 use timers::{Timer, Timers};
 
@@ -64,6 +67,17 @@ pub struct Query {
     pub refresh: bool,
     /// When it arrived; the client's deadline counts from here.
     pub arrived: Mono,
+    /// Policy that its answer has to go through.
+    pub screening: Option<Box<Screened>>,
+}
+
+/// Policy that an answer has to go through, link by link.
+#[derive(Clone, Debug)]
+pub struct Screened {
+    /// The policy, and through which lens.
+    pub audience: Audience,
+    /// What policy has made of the name already: resolve its target.
+    pub alias: Option<Box<Rrset>>,
 }
 
 /// What happened.
@@ -238,16 +252,20 @@ impl Mesh {
 
     fn query(&mut self, query: Query, cx: &mut Context<'_>) {
         let kind = match (query.checking_disabled, query.refresh) {
+            _ if query.screening.is_some() => Kind::Screened(self.id()),
             (true, _) => Kind::Unvalidated,
             (false, true) => Kind::Refreshed,
             (false, false) => Kind::Validated,
         };
-        let key = Key { kind, question: query.question.clone() };
+        let key = Key { kind, question: query.question.clone(), audience: None };
         let budget = cx.budget(query.arrived);
         let keep_until = budget.work_ends();
         let joined = self.by_key.get(&key).copied();
         let id = joined.unwrap_or_else(|| self.spawn(key, Purse::new(budget).for_root(), 0, None));
         let Some(task) = self.tasks.get_mut(&id) else { return };
+        if let Some(screened) = &query.screening {
+            task.screen(screened, query.checking_disabled);
+        }
         if task.keep_until == Mono::ZERO {
             self.timers.add(keep_until, Timer::WorkEnds(id));
         }

@@ -10,11 +10,12 @@ use std::rc::Rc;
 
 use super::compose::compose;
 use super::task::{Key, Kind, Outcome, Purse, Step};
-use super::{Context, lookup};
+use super::{Context, lookup, screen};
 use crate::budget::BOGUS_RETRIES;
 use crate::cache::{Answer, Cache};
 use crate::config::Config;
 use crate::iterator::Iteration;
+use crate::policy::Audience;
 use crate::status::{Reason, SecurityStatus};
 use crate::validator::{Action, Event, Validation, View};
 use crate::wire::Question;
@@ -22,6 +23,8 @@ use crate::wire::Question;
 pub(super) struct Resolve {
     kind: Kind,
     question: Question,
+    /// Whose policy says which servers are not to be asked.
+    audience: Option<Audience>,
     stage: Stage,
     /// How often a bogus response was asked for again.
     retries: u8,
@@ -42,10 +45,12 @@ enum Stage {
 }
 
 impl Resolve {
-    pub(super) fn new(kind: Kind, question: Question) -> Self {
+    pub(super) fn new(key: &Key) -> Self {
+        let Key { kind, question, audience } = key.clone();
         Self {
             kind,
             question,
+            audience,
             stage: Stage::Begin,
             retries: 0,
             fetched: None,
@@ -61,13 +66,19 @@ impl Resolve {
         cx: &mut Context<'_>,
         cache: &Cache,
     ) -> Vec<Step> {
+        if let Some(audience) = &self.audience
+            && let Some(hit) =
+                screen::first_servers(&self.question, audience, cache, cx.config, cx.now)
+        {
+            return vec![Step::Done(Outcome::barred(self.question.clone(), hit))];
+        }
         let known = match self.kind {
             Kind::Refreshed => None,
-            Kind::Unvalidated => lookup::response(cache, &self.question, cx.now),
+            kind if kind.is_unvalidated() => lookup::response(cache, &self.question, cx.now),
             _ => lookup::validated(cache, &self.question, cx.config, cx.now),
         };
         match known {
-            Some(answer) if lookup::dangling(&answer).is_some() => {
+            Some(answer) if !self.kind.is_link() && lookup::dangling(&answer).is_some() => {
                 self.chase(answer, purse, cx, cache)
             }
             Some(answer) => done(answer),
@@ -103,7 +114,7 @@ impl Resolve {
 
     fn fetch(&mut self, kind: Kind, again: Option<Box<Iteration>>) -> Vec<Step> {
         self.stage = Stage::Fetching;
-        let key = Key { kind, question: self.question.clone() };
+        let key = Key { kind, question: self.question.clone(), audience: self.audience.clone() };
         vec![Step::Need { key, again, deeper: false }]
     }
 
@@ -114,13 +125,16 @@ impl Resolve {
         cx: &mut Context<'_>,
         cache: &Cache,
     ) -> Vec<Step> {
+        if outcome.barred.is_some() {
+            return vec![Step::Done(Rc::clone(outcome))];
+        }
         self.fetched = Some(Rc::clone(outcome));
         let mut answer = outcome.answer.clone();
         answer.question = self.question.clone();
         if answer.is_failure() {
             return self.finish(answer, purse, cx, cache);
         }
-        if self.kind == Kind::Unvalidated {
+        if self.kind.is_unvalidated() {
             return self.follow(answer, purse, cx, cache);
         }
         if !cx.config.validates() {
@@ -147,7 +161,7 @@ impl Resolve {
         match action {
             Action::Need(question) => {
                 self.stage = Stage::Validating(validation);
-                let key = Key { kind: Kind::Fetch, question };
+                let key = Key { kind: Kind::Fetch, question, audience: None };
                 vec![Step::Need { key, again: None, deeper: false }]
             }
             Action::NeedOther(question) => {
@@ -157,7 +171,7 @@ impl Resolve {
                     .take()
                     .filter(|outcome| outcome.answer.question == question)
                     .and_then(|outcome| outcome.take_iteration());
-                let key = Key { kind: Kind::FetchAnew, question };
+                let key = Key { kind: Kind::FetchAnew, question, audience: None };
                 vec![Step::Need { key, again, deeper: false }]
             }
             Action::Finish(answer)
@@ -183,7 +197,7 @@ impl Resolve {
         cache: &Cache,
     ) -> Vec<Step> {
         let bogus = answer.status == SecurityStatus::Bogus;
-        if !bogus && self.kind != Kind::Unvalidated {
+        if !bogus && !self.kind.is_unvalidated() {
             lookup::store_rrsets(cache, &answer, cx.now);
         }
         if !bogus && lookup::is_circular(&answer) {
@@ -191,6 +205,9 @@ impl Resolve {
             return self.finish(failure, purse, cx, cache);
         }
         if !bogus && lookup::dangling(&answer).is_some() {
+            if self.kind.is_link() {
+                return done(answer);
+            }
             return self.chase(answer, purse, cx, cache);
         }
         self.finish(answer, purse, cx, cache)
@@ -211,10 +228,11 @@ impl Resolve {
             return self.finish(failure, purse, cx, cache);
         }
         self.stage = Stage::Chasing(Box::new(link));
-        let kind = if self.kind == Kind::Unvalidated { Kind::Unvalidated } else { Kind::Validated };
+        let kind = if self.kind.is_unvalidated() { Kind::Unvalidated } else { Kind::Validated };
         let question =
             Question { name: target, rtype: self.question.rtype, class: self.question.class };
-        vec![Step::Need { key: Key { kind, question }, again: None, deeper: false }]
+        let key = Key { kind, question, audience: None };
+        vec![Step::Need { key, again: None, deeper: false }]
     }
 
     /// Remembers the answer. A failure, or bogus data, for want of budget or the like is remembered
@@ -229,7 +247,7 @@ impl Resolve {
     ) -> Vec<Step> {
         let failed = answer.is_failure() || answer.status == SecurityStatus::Bogus;
         let passing = failed && (self.hampered || purse.is_over(cx.now));
-        if self.kind != Kind::Unvalidated && (purse.is_root() || !passing) {
+        if !self.kind.is_unvalidated() && (purse.is_root() || !passing) {
             lookup::store_final(cache, &answer, cx.now);
         }
         vec![Step::Done(Outcome::failed(answer, passing))]

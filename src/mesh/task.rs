@@ -4,13 +4,15 @@ use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 
 use super::resolve::Resolve;
-use super::{ClientId, Context, Token, lookup};
+use super::screen::{Guard, Screen};
+use super::{ClientId, Context, Screened, Token, lookup};
 use crate::budget::Budget;
 use crate::cache::{Answer, Cache};
 use crate::clock::{Mono, Now};
 use crate::iterator::{
-    Action, Event, Exchange, ExchangeError, ExchangeId, Iteration, Outcome as Iterated, View,
+    self, Action, Event, Exchange, ExchangeError, ExchangeId, Iteration, Outcome as Iterated, View,
 };
+use crate::policy::{Audience, Hit};
 use crate::status::Reason;
 use crate::wire::{Question, RecordType};
 
@@ -23,6 +25,8 @@ pub(super) struct TaskId(pub(super) u64);
 pub(super) struct Key {
     pub(super) kind: Kind,
     pub(super) question: Question,
+    /// Whose policy says which servers are not to be asked for it.
+    pub(super) audience: Option<Audience>,
 }
 
 impl Key {
@@ -45,6 +49,24 @@ pub(super) enum Kind {
     Refreshed,
     /// The whole answer, as it comes (CD).
     Unvalidated,
+    /// The answer up to the first alias that leads out of what is known together, validated.
+    Link,
+    /// The same, as it comes (CD).
+    UnvalidatedLink,
+    /// The whole answer as policy has it, for one client.
+    Screened(u64),
+}
+
+impl Kind {
+    /// Whether nothing is to be validated.
+    pub(super) fn is_unvalidated(self) -> bool {
+        matches!(self, Self::Unvalidated | Self::UnvalidatedLink)
+    }
+
+    /// Whether aliases are left to whoever asked.
+    pub(super) fn is_link(self) -> bool {
+        matches!(self, Self::Link | Self::UnvalidatedLink)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -99,6 +121,8 @@ pub(super) struct Outcome {
     /// It failed in a way that says nothing to others: for want of budget or sockets, or because
     /// asking would have been a circle, here or in something it needed.
     pub(super) passing: bool,
+    /// The entry of policy by which the servers were not asked.
+    pub(super) barred: Option<Hit>,
     /// The iteration that brought the response, to be asked again should it turn out bogus; none
     /// from the cache, for the composed, and once somebody has taken it.
     iteration: RefCell<Option<Box<Iteration>>>,
@@ -112,7 +136,14 @@ impl Outcome {
     /// With a failure that is passing if it is known to be or its reason says so.
     pub(super) fn failed(answer: Answer, passing: bool) -> Rc<Self> {
         let passing = passing || answer.reason.is_some_and(is_passing);
-        Rc::new(Self { answer, passing, iteration: RefCell::new(None) })
+        Rc::new(Self { answer, passing, barred: None, iteration: RefCell::new(None) })
+    }
+
+    /// The servers are not to be asked, by that entry.
+    pub(super) fn barred(question: Question, hit: Hit) -> Rc<Self> {
+        let answer = Answer::failure(question, Reason::Blocked);
+        let iteration = RefCell::new(None);
+        Rc::new(Self { answer, passing: true, barred: Some(hit), iteration })
     }
 
     pub(super) fn failure(question: Question, reason: Reason) -> Rc<Self> {
@@ -177,6 +208,7 @@ enum Work {
         hampered: bool,
     },
     Resolve(Box<Resolve>),
+    Screen(Box<Screen>),
 }
 
 impl Task {
@@ -194,9 +226,7 @@ impl Task {
                 again: again.is_some(),
                 iteration: Some(again.unwrap_or_else(|| Box::new(Iteration::new(question, depth)))),
             },
-            Kind::Validated | Kind::Refreshed | Kind::Unvalidated => {
-                Work::Resolve(Box::new(Resolve::new(key.kind, question)))
-            }
+            _ => Work::Resolve(Box::new(Resolve::new(&key))),
         };
         Self {
             id,
@@ -209,6 +239,12 @@ impl Task {
             keep_until: Mono::ZERO,
             work,
         }
+    }
+
+    /// Lets the answer go through policy.
+    pub(super) fn screen(&mut self, screened: &Screened, checking_disabled: bool) {
+        let screen = Screen::new(self.key.question.clone(), screened, checking_disabled);
+        self.work = Work::Screen(Box::new(screen));
     }
 
     pub(super) fn is_fetch(&self) -> bool {
@@ -226,6 +262,8 @@ impl Task {
             (Work::Resolve(resolve), Input::Resolved { key, outcome }) => {
                 resolve.resolved(&key, &outcome, &self.purse, cx, cache)
             }
+            (Work::Screen(screen), Input::Start) => screen.start(),
+            (Work::Screen(screen), Input::Resolved { outcome, .. }) => screen.resolved(&outcome),
             (Work::Fetch { again: true, .. }, Input::Start) => {
                 self.iterate(Event::Retry, cx, cache)
             }
@@ -307,9 +345,11 @@ impl Task {
             return Vec::new();
         };
         let Some(mut iteration) = slot.take() else { return Vec::new() };
+        let guard = self.key.audience.as_ref().map(|who| Guard::new(who, &self.key.question));
         {
             let mut budget = self.purse.budget();
-            let mut view = View { cache, config: cx.config, budget: &mut budget };
+            let dynamic = guard.as_ref().map(|guard| guard as &dyn iterator::Guard);
+            let mut view = View { cache, config: cx.config, budget: &mut budget, guard: dynamic };
             iteration.handle(event, &mut view, cx.now, cx.rng);
         }
         let mut steps = Vec::new();
@@ -319,7 +359,7 @@ impl Task {
                 Action::Ask(exchange) => steps.push(Step::Ask(exchange)),
                 Action::Close(exchange) => steps.push(Step::Close(exchange)),
                 Action::Need(question) => {
-                    let key = Key { kind: Kind::Fetch, question };
+                    let key = Key { kind: Kind::Fetch, question, audience: None };
                     steps.push(Step::Need { key, again: None, deeper: true });
                 }
                 Action::Finish(iterated) => outcome = Some(iterated),
@@ -331,7 +371,21 @@ impl Task {
                     Iterated::Response(response) => {
                         lookup::store_response(cache, &response, cx.now);
                         let iteration = RefCell::new(Some(iteration));
-                        Rc::new(Outcome { answer: response.answer, passing: false, iteration })
+                        Rc::new(Outcome {
+                            answer: response.answer,
+                            passing: false,
+                            barred: None,
+                            iteration,
+                        })
+                    }
+                    Iterated::Barred => {
+                        let hit = guard.and_then(Guard::hit);
+                        let question = self.key.question.clone();
+                        match hit {
+                            Some(hit) => Outcome::barred(question, hit),
+                            // Only the guard bars, and it remembers why.
+                            None => Outcome::failure(question, Reason::NoReachableAuthority),
+                        }
                     }
                     Iterated::Failed(reason) => {
                         let answer = Answer::failure(self.key.question.clone(), reason);

@@ -6,6 +6,7 @@ use super::*;
 use crate::config::LocalZoneKind;
 use crate::wire::Record;
 
+const ALLOWED: Client = Client { access: AccessAction::Allow, sight: 0 };
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn name(text: &str) -> Name {
@@ -68,13 +69,16 @@ fn asked(name: &Name, rtype: RecordType) -> Asked<'_> {
 /// A decision in one word: what the client will see.
 fn word(decision: &Decision) -> String {
     match decision {
-        Decision::Resolve => "resolve".into(),
-        Decision::CacheOnly => "cache".into(),
+        Decision::Resolve(_) => "resolve".into(),
+        Decision::CacheOnly(_) => "cache".into(),
         Decision::Drop => "drop".into(),
         Decision::Refuse(reason) => format!("refuse {}", reason.ede().0),
         Decision::Truncate => "truncate".into(),
         Decision::Alias(rrset) => format!("alias {}", rrset.alias_target().unwrap()),
         Decision::Local(answer) => match answer.answer.first() {
+            None if answer.rcode == Rcode::REFUSED => {
+                format!("refused {}", answer.reason.unwrap().ede().0)
+            }
             None => format!("{} {}", answer.rcode, answer.authority.len()),
             Some(rrset) => {
                 assert_eq!(rrset.owner, answer.question.name);
@@ -108,7 +112,7 @@ fn local_zones_answer_by_their_type() {
         ("a.alias.redirect.",      T::A,    "alias x.example."),
         ("a.alias.redirect.",      T::CNAME, "[x.example.]"),
         ("www.refuse.",            T::A,    "[192.0.2.6]"),
-        ("www.refuse.",            T::MX,   "refuse 15"),
+        ("www.refuse.",            T::MX,   "refused 15"),
         ("a.deny.",                T::A,    "drop"),
         ("a.inform.",              T::A,    "resolve"),
         ("www.nx.",                T::A,    "NXDOMAIN 0"),
@@ -139,12 +143,12 @@ fn local_zones_answer_by_their_type() {
         ("a.64.100.in-addr.arpa.", T::PTR,  "NXDOMAIN 1"),
         ("a.invalid.",             T::A,    "NXDOMAIN 1"),
         ("a.onion.",               T::A,    "resolve"),
-        ("a.test.",                T::A,    "refuse 15"),
+        ("a.test.",                T::A,    "refused 15"),
         ("a.example.",             T::AXFR, "refuse 15"),
     ];
     for (qname, rtype, want) in cases {
         let qname = name(qname);
-        let got = policy.decide(&asked(&qname, rtype), AccessAction::Allow, CLIENT);
+        let got = policy.decide(&asked(&qname, rtype), ALLOWED, CLIENT);
         assert_eq!(word(&got), want, "{qname} {rtype}");
     }
 }
@@ -155,7 +159,7 @@ fn lan_zones_can_be_unblocked() {
     let policy = Policy::new(&config, "host");
     for (qname, want) in [("1.168.192.in-addr.arpa.", "resolve"), ("a.test.", "NXDOMAIN 1")] {
         let qname = name(qname);
-        let got = policy.decide(&asked(&qname, RecordType::PTR), AccessAction::Allow, CLIENT);
+        let got = policy.decide(&asked(&qname, RecordType::PTR), ALLOWED, CLIENT);
         assert_eq!(word(&got), want, "{qname}");
     }
 }
@@ -184,7 +188,7 @@ fn access_decides_what_local_data_does_not() {
     for (access, qname, recursion_desired, stream, want) in cases {
         let qname = name(qname);
         let asked = Asked { recursion_desired, stream, ..asked(&qname, RecordType::A) };
-        let got = policy.decide(&asked, access, CLIENT);
+        let got = policy.decide(&asked, Client { access, ..ALLOWED }, CLIENT);
         assert_eq!(word(&got), want, "{access:?} {qname}");
     }
 }
@@ -193,7 +197,7 @@ fn access_decides_what_local_data_does_not() {
 fn any_is_answered_with_hinfo_when_denied() {
     let policy = Policy::new(&Config { deny_any: true, ..config() }, "host");
     let qname = name("www.static.");
-    let got = policy.decide(&asked(&qname, RecordType::ANY), AccessAction::Allow, CLIENT);
+    let got = policy.decide(&asked(&qname, RecordType::ANY), ALLOWED, CLIENT);
     let Decision::Local(answer) = got else { panic!("{got:?}") };
     assert_eq!(answer.answer[0].rtype, RecordType::HINFO);
 }
@@ -213,7 +217,7 @@ fn the_resolver_tells_about_itself_unless_hidden() {
     ] {
         let qname = name(qname);
         let asked = Asked { class: Class::CH, ..asked(&qname, rtype) };
-        let got = match Policy::new(config, "host").decide(&asked, AccessAction::Allow, CLIENT) {
+        let got = match Policy::new(config, "host").decide(&asked, ALLOWED, CLIENT) {
             Decision::Local(answer) => {
                 String::from_utf8(answer.answer[0].rdata[0].as_bytes()[1..].to_vec()).unwrap()
             }
@@ -224,6 +228,6 @@ fn the_resolver_tells_about_itself_unless_hidden() {
     }
     let other = name("a.example.");
     let asked = Asked { class: Class::HS, ..asked(&other, RecordType::A) };
-    let got = Policy::new(&open, "host").decide(&asked, AccessAction::Allow, CLIENT);
+    let got = Policy::new(&open, "host").decide(&asked, ALLOWED, CLIENT);
     assert_eq!(got, Decision::Refuse(Reason::Blocked));
 }

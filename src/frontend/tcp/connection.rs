@@ -57,7 +57,8 @@ impl<R: Resolver> Connection<R> {
         client: SocketAddr,
         seat: Seat,
     ) -> Self {
-        let source = Source { client, stream: true, keepalive: false };
+        let local = stream.local_addr().ok();
+        let source = Source { client, stream: true, keepalive: false, local };
         let mut connection = Self {
             worker,
             stream,

@@ -267,6 +267,7 @@ impl World {
                     .to_owned()
             }
             Outcome::Failed(reason) => format!("{reason:?}"),
+            Outcome::Barred => "barred".to_owned(),
         }
     }
 
@@ -275,6 +276,7 @@ impl World {
         match self.resolve(text) {
             Outcome::Response(response) => response,
             Outcome::Failed(reason) => panic!("{text}: {reason:?}"),
+            Outcome::Barred => panic!("{text}: barred"),
         }
     }
 
@@ -321,7 +323,12 @@ impl World {
     }
 
     pub(super) fn feed(&mut self, iteration: &mut Iteration, event: Event<'_>) {
-        let mut view = View { cache: &self.cache, config: &self.config, budget: &mut self.budget };
+        let mut view = View {
+            cache: &self.cache,
+            config: &self.config,
+            budget: &mut self.budget,
+            guard: None,
+        };
         iteration.handle(event, &mut view, self.now, &mut self.rng);
     }
 
@@ -335,6 +342,7 @@ impl World {
         match outcome {
             Outcome::Response(response) => response.answer,
             Outcome::Failed(reason) => Answer::failure(question.clone(), reason),
+            Outcome::Barred => Answer::failure(question.clone(), Reason::Blocked),
         }
     }
 

@@ -97,6 +97,7 @@ impl World {
             checking_disabled: false,
             refresh: false,
             arrived: self.now.mono,
+            screening: None,
         }
     }
 
