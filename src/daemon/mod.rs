@@ -9,6 +9,7 @@ mod compare;
 mod confine;
 mod deal;
 mod operators;
+mod policy_zones;
 mod prepare;
 mod reload;
 mod worker;
@@ -36,7 +37,6 @@ use crate::control::Order;
 use crate::frontend::Shared;
 use crate::logging;
 use crate::metrics::Metrics;
-use crate::policy::Policy;
 use crate::sandbox::Sandbox;
 use crate::systemd::claim::Claimed;
 use crate::systemd::exit;
@@ -109,7 +109,7 @@ fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
     let Prepared { config, settings, files, mut claimed } = prepared;
     let count = deal::workers(config.num_threads, &claimed.udp);
     let shared = Arc::new(Shared {
-        policy: ArcSwap::from_pointee(Policy::new(&config, &reload::host_name())),
+        policy: ArcSwap::from_pointee(reload::policy_of(&config)),
         cache: Arc::new(Cache::new(&config, &mut Rng::from_rng(&mut rand::rng()))),
         metrics: Arc::new(Metrics::new(count)),
         config: Arc::new(ArcSwap::from_pointee(config)),

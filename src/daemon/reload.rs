@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tracing::{error, info, warn};
 
-use super::confine;
+use super::{confine, policy_zones};
 use crate::config::{self, Config, Loaded, Notice, NoticeKind, Settings};
 use crate::frontend::Shared;
 use crate::logging;
@@ -39,7 +39,7 @@ pub(super) fn reload(
     announce(&notices);
     logging::set_verbosity(config.verbosity.saturating_add(extra_verbosity));
     let forget = !keep_cache || teaches_otherwise(&old, &config);
-    shared.policy.store(Arc::new(Policy::new(&config, &host_name())));
+    shared.policy.store(Arc::new(policy_of(&config)));
     shared.cache.reconfigure(&config);
     shared.config.store(Arc::new(config));
     settings.store(Arc::new(new_settings));
@@ -109,11 +109,18 @@ fn teaches_otherwise(old: &Config, new: &Config) -> bool {
         || old.private_address != new.private_address
 }
 
+/// The policy of a configuration, with the content of its policy zones.
+pub(super) fn policy_of(config: &Config) -> Policy {
+    let policy = Policy::new(config, &host_name());
+    policy_zones::load(&policy, config);
+    policy
+}
+
 /// Where the kernel says how this machine is called.
 pub(super) const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
 /// What the kernel calls this machine, for `hostname.bind`.
-pub(super) fn host_name() -> String {
+fn host_name() -> String {
     std::fs::read_to_string(HOST_NAME).map(|name| name.trim().to_owned()).unwrap_or_default()
 }
 
