@@ -37,8 +37,12 @@ const BY_FUNCTION: &[(&str, &str)] = &[
 ];
 
 /// Fields that other fields are made of before the configuration is handed out.
-const WITHIN: &[(&str, &str)] =
-    &[("do_not_query_localhost", "do_not_query_address"), ("directory", "root_hints")];
+const WITHIN: &[(&str, &str)] = &[
+    ("do_nat64", "nat64"),
+    ("nat64_prefix", "nat64"),
+    ("do_not_query_localhost", "do_not_query_address"),
+    ("directory", "root_hints"),
+];
 
 #[test]
 fn what_is_called_implemented_is_read_by_somebody() {

@@ -173,11 +173,17 @@ impl Cache {
         self.answers.store(answer, &self.settings.load(), now);
     }
 
+    /// Remembers what clients without CD get for a question for AAAA, with DNS64 on: made of A
+    /// records, or as servers have it. It is for [`Cache::hit`] only and changes nothing else.
+    pub fn store_synthesized(&self, answer: &Answer, now: Now) {
+        self.answers.store_synthesized(answer, &self.settings.load(), now);
+    }
+
     /// The answer to a question, TTLs counted down. A settled answer of any status comes first,
     /// then a denial of the name, which holds for every type, then what nobody has validated yet,
     /// then a failure.
     pub fn answer(&self, question: &Question, now: Now) -> Option<Cached<Answer>> {
-        self.answers.get(question, &Kind::ALL, now)
+        self.answers.get(question, &Kind::TOLD, now)
     }
 
     /// The settled answer to a question, fresh or else expired as `serve-expired` allows

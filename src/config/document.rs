@@ -72,7 +72,7 @@ mod tests {
         }
         for (option, expected) in [
             ("prefetch", "Refresh popular answers before they expire. |"),
-            ("do-nat64", "**No effect** yet. |"),
+            ("sock-queue-timeout", "**No effect** yet. |"),
             ("tls-upstream", "**In part**: cannot be done yet: questions fail"),
         ] {
             let begin = format!("| `{option}` | ");

@@ -7,6 +7,7 @@ use super::auth::CopyDraft;
 use super::lexer::Value;
 use super::net::{AccessAction, Netblock};
 use super::policy_draft::{PolicyDraft, Rule};
+use super::prefix64::Prefix64;
 use super::resolved::Config;
 use super::shape::{self, ValueError};
 use super::source::Span;
@@ -143,12 +144,20 @@ from_first!(
     PathBuf = |text| Ok(PathBuf::from(text)),
     Name = lower_name,
     Netblock = |text| Ok(text.parse()?),
+    Prefix64 = shape::prefix64,
+    Option<Prefix64> = |text| shape::prefix64(text).map(Some),
     Option<Nsid> = shape::nsid,
     ValDate = shape::date,
     Ede = ede,
     Vec<Module> = shape::modules,
     Vec<Iterations> = shape::iterations,
 );
+
+impl FromValues for (Netblock, String) {
+    fn from_values(values: &[Value]) -> Result<Self, ArgError> {
+        Ok((Netblock::from_values(values)?, text(values, 1).to_owned()))
+    }
+}
 
 impl FromValues for (Netblock, u32) {
     fn from_values(values: &[Value]) -> Result<Self, ArgError> {

@@ -29,6 +29,8 @@ pub(super) fn finish(parser: &mut Parser) -> Config {
     let mut config = mem::take(&mut parser.draft.config);
     config.directory = parser.base().to_owned();
     interfaces(parser, &mut config);
+    let prefix = config.nat64_prefix.unwrap_or(config.dns64_prefix);
+    config.nat64 = config.do_nat64.then_some(prefix);
     paths(parser, &mut config);
     if !config.do_not_query_localhost {
         let localhost = Config::localhost_blocks();

@@ -25,6 +25,7 @@ mod notice;
 mod parse;
 mod policy;
 mod policy_draft;
+mod prefix64;
 mod presentation;
 mod resolved;
 mod settings;
@@ -33,6 +34,7 @@ mod source;
 mod table;
 #[cfg(test)]
 mod tests;
+mod value_error;
 mod values;
 mod zone;
 mod zone_file;
@@ -51,12 +53,14 @@ pub use policy::{
     ClientRule, Listener, PolicyOptions, ResponseRules, Rpz, RpzOverride, Substitute, Tag, TagSet,
     View,
 };
+pub use prefix64::Prefix64;
 pub use presentation::{rdata_text, write_rrset};
 pub use resolved::Config;
 pub use settings::Settings;
-pub use shape::{Shape, ValueError};
+pub use shape::Shape;
 pub use source::{Place, Sources, Span};
 pub use table::{Clause, Directive, Status, directives, find};
+pub use value_error::ValueError;
 pub use values::{Ede, Iterations, Module, Nsid, OutgoingPorts, ValDate};
 pub use zone::{
     AnchorKind, ForwardAddr, ForwardHost, LocalZone, LocalZoneKind, RootHint, TrustAnchor,

@@ -7,6 +7,7 @@ use super::auth::AuthZone;
 use super::hints;
 use super::net::{AccessAction, Netblock};
 use super::policy::PolicyOptions;
+use super::prefix64::Prefix64;
 use super::values::{Ede, Iterations, Module, Nsid, OutgoingPorts, ValDate};
 use super::zone::{LocalZone, RootHint, TrustAnchor, ZoneTarget};
 use crate::budget::UPSTREAM_QUERIES;
@@ -154,6 +155,22 @@ pub struct Config {
     pub auth_zones: Vec<AuthZone>,
     /// A zone whose digest is wrong is used all the same (`zonemd-check:`).
     pub zonemd_permissive_mode: bool,
+    /// What servers of a netblock are told in an EDNS option; the most specific block counts.
+    pub edns_client_string: Vec<(Netblock, String)>,
+    /// Code of that option.
+    pub edns_client_string_opcode: u16,
+    /// Where AAAA records made of A records point (RFC 6147).
+    pub dns64_prefix: Prefix64,
+    /// Make AAAA records although there are some.
+    pub dns64_synthall: bool,
+    /// Names whose AAAA records are replaced, with everything below.
+    pub dns64_ignore_aaaa: Vec<Name>,
+    /// Reach IPv4 servers by NAT64.
+    pub do_nat64: bool,
+    /// Prefix that IPv4 servers are reached by; that of DNS64 unless given.
+    pub nat64_prefix: Option<Prefix64>,
+    /// That prefix, when it is used.
+    pub nat64: Option<Prefix64>,
     /// What processes a query, in order.
     pub module_config: Vec<Module>,
     /// Use glue only from the zone's own servers.
@@ -350,6 +367,20 @@ impl Config {
         self.auth_zones.iter().cloned().chain(policy).collect()
     }
 
+    /// Whether AAAA records are made of A records: DNS64 is one of the modules.
+    pub fn synthesizes(&self) -> bool {
+        self.module_config.contains(&Module::Dns64)
+    }
+
+    /// The text that the server at `addr` is sent (`edns-client-string`).
+    pub fn client_string(&self, addr: IpAddr) -> Option<&str> {
+        self.edns_client_string
+            .iter()
+            .filter(|(block, _)| block.contains(addr))
+            .max_by_key(|(block, _)| block.prefix())
+            .map(|(_, text)| text.as_str())
+    }
+
     /// Blocks never asked, by [`Config::do_not_query_localhost`].
     pub(super) fn localhost_blocks() -> [Netblock; 2] {
         [LOOPBACK_V4, LOOPBACK_V6].map(|(addr, prefix)| Netblock::new(addr, prefix))
@@ -432,6 +463,14 @@ impl Default for Config {
             stub_zones: Vec::new(),
             auth_zones: Vec::new(),
             zonemd_permissive_mode: false,
+            edns_client_string: Vec::new(),
+            edns_client_string_opcode: 65_001,
+            dns64_prefix: Prefix64::WELL_KNOWN,
+            dns64_synthall: false,
+            dns64_ignore_aaaa: Vec::new(),
+            do_nat64: false,
+            nat64_prefix: None,
+            nat64: None,
             module_config: vec![Module::Validator, Module::Iterator],
             harden_glue: true,
             harden_unverified_glue: false,

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use thiserror::Error;
-
-use super::master::{self, RecordError};
-use super::net::{Netblock, NetblockError};
+use super::master;
+use super::net::Netblock;
+use super::prefix64::Prefix64;
+pub(super) use super::value_error::ValueError;
+pub(super) use super::value_error::{Choices, Fix};
 use super::values::{Iterations, Module, Nsid, ValDate};
-use crate::wire::{Name, NameError};
+use crate::wire::Name;
 
 /// The form of the values of an option.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,8 @@ pub enum Shape {
     Host,
     /// An address or a block of addresses.
     Netblock,
+    /// An IPv6 netblock with a length that IPv4 addresses can be embedded behind.
+    Prefix64,
     /// A domain name.
     Name,
     /// A port, or `LOW-HIGH`.
@@ -65,170 +68,6 @@ pub enum Shape {
     Triple(&'static Self, &'static Self, &'static Self),
 }
 
-/// A value that does not have the form of its option.
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[non_exhaustive]
-pub enum ValueError {
-    /// Not [`Shape::YesNo`].
-    #[error("expected yes or no")]
-    YesNo {
-        /// What was probably meant.
-        meant: Option<bool>,
-    },
-    /// Not a number, or not in its range.
-    #[error("expected a number from {min} to {max}")]
-    Number {
-        /// The least.
-        min: i64,
-        /// The greatest.
-        max: i64,
-    },
-    /// A number without an upper end that matters.
-    #[error("expected a number, at least {min}")]
-    AtLeast {
-        /// The least.
-        min: i64,
-    },
-    /// Not [`Shape::PowerOfTwo`].
-    #[error("expected a power of 2")]
-    PowerOfTwo,
-    /// Not [`Shape::Size`].
-    #[error("expected a number of bytes such as 65536, 64k, 4m or 1g")]
-    Size,
-    /// Not one of the words.
-    #[error("expected {}", Choices(choices))]
-    OneOf {
-        /// The words.
-        choices: &'static [&'static str],
-        /// The one it looks most like.
-        nearest: Option<&'static str>,
-    },
-    /// Not [`Shape::Address`].
-    #[error("expected an IPv4 or IPv6 address")]
-    Address,
-    /// What follows `@` is not a port.
-    #[error("expected a port from 1 to 65535 after '@'")]
-    Port,
-    /// A server given by address is needed, and a name was given.
-    #[error("expected an IPv4 or IPv6 address, with @PORT and #NAME or without")]
-    Server {
-        /// Whether a name would do in the sibling option.
-        is_name: bool,
-    },
-    /// Not [`Shape::Netblock`].
-    #[error(transparent)]
-    Netblock(#[from] NetblockError),
-    /// Not [`Shape::Name`].
-    #[error("expected a domain name: {0}")]
-    Name(#[from] NameError),
-    /// Not [`Shape::PortRange`].
-    #[error("expected a port, or a range of ports such as 1024-2047")]
-    PortRange,
-    /// An unknown word in `module-config:`.
-    #[error("unknown module '{name}'")]
-    Module {
-        /// The word.
-        name: String,
-        /// The module it looks most like.
-        nearest: Option<&'static str>,
-    },
-    /// `module-config:` without the one module that resolves.
-    #[error("'iterator' has to be the last module")]
-    NoIterator,
-    /// Not [`Shape::Date`].
-    #[error("expected a date such as 20260731120000, seconds since 1970, or -1")]
-    Date,
-    /// Not [`Shape::Iterations`].
-    #[error("expected pairs of key size and iterations, key sizes ascending")]
-    Iterations,
-    /// Not [`Shape::FetchPolicy`].
-    #[error("expected up to 16 numbers, each -1 or greater, with spaces between")]
-    FetchPolicy,
-    /// Not [`Shape::Nsid`].
-    #[error("expected hexadecimal digits, or ascii_ and text")]
-    Nsid,
-    /// Not [`Shape::Hex`].
-    #[error("expected {digits} hexadecimal digits")]
-    Hex {
-        /// How many.
-        digits: usize,
-    },
-    /// Not [`Shape::Record`].
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// Not [`Shape::Anchor`].
-    #[error("expected a DS or DNSKEY record")]
-    NotAnAnchor,
-    /// `yes` to an option that only the builds for tests have.
-    #[error(
-        "is for tests of the validator only: this program was built without the feature 'fake-sha1'"
-    )]
-    TestsOnly,
-    /// Not [`Shape::PtrRecord`].
-    #[error("expected an address and a name, with a TTL between or without")]
-    PtrRecord,
-    /// A tag that `define-tag:` does not name.
-    #[error("tag '{name}' is not defined")]
-    UnknownTag {
-        /// The word.
-        name: String,
-    },
-    /// A view that no `view:` clause is about.
-    #[error("there is no view '{name}'")]
-    UnknownView {
-        /// The word.
-        name: String,
-    },
-    /// `response-ip-data:` of a type that cannot stand in the place of the address.
-    #[error("expected an address of the family of the netblock, or CNAME")]
-    ResponseData,
-    /// An alias and other data for the same netblock.
-    #[error("CNAME cannot stand beside other data for the same netblock")]
-    AliasBesideData,
-    /// `rpz-action-override: cname` alone.
-    #[error("the action cname needs rpz-cname-override")]
-    NoCname,
-}
-
-/// What would be right instead of a value.
-pub(super) enum Fix {
-    /// This value.
-    Value(&'static str),
-    /// This word.
-    DidYouMean(&'static str),
-    /// Advice.
-    Note(&'static str),
-}
-
-impl ValueError {
-    /// What would be right, if that can be told.
-    pub(super) fn fix(&self) -> Option<Fix> {
-        match self {
-            Self::YesNo { meant: Some(true) } => Some(Fix::Value("yes")),
-            Self::YesNo { meant: Some(false) } => Some(Fix::Value("no")),
-            Self::OneOf { nearest: Some(word), .. } | Self::Module { nearest: Some(word), .. } => {
-                Some(Fix::DidYouMean(word))
-            }
-            Self::Server { is_name: true } => {
-                Some(Fix::Note("a server known by name goes into the option that ends in -host"))
-            }
-            _ => None,
-        }
-    }
-}
-
-struct Choices<'a>(&'a [&'static str]);
-
-impl fmt::Display for Choices<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            [] => Ok(()),
-            [only] => f.write_str(only),
-            [first @ .., last] => write!(f, "{} or {last}", first.join(", ")),
-        }
-    }
-}
-
 impl fmt::Display for Shape {
     /// What is expected, in words.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -246,6 +85,7 @@ impl fmt::Display for Shape {
             Self::Server => f.write_str("address[@port][#name]"),
             Self::Host => f.write_str("name[@port][#name]"),
             Self::Netblock => f.write_str("address[/prefix]"),
+            Self::Prefix64 => f.write_str("IPv6 address/32, 40, 48, 56, 64 or 96"),
             Self::Name => f.write_str("a domain name"),
             Self::PortRange => f.write_str("a port or low-high"),
             Self::Modules => f.write_str("names of modules"),
@@ -319,6 +159,7 @@ impl Shape {
             Self::Server => server(text).map(drop)?,
             Self::Host => host(text).map(drop)?,
             Self::Netblock => text.parse::<Netblock>().map(drop)?,
+            Self::Prefix64 => prefix64(text).map(drop)?,
             Self::Name => text.parse::<Name>().map(drop)?,
             Self::PortRange => port_range(text).map(drop)?,
             Self::Modules => modules(text).map(drop)?,
@@ -338,6 +179,10 @@ impl Shape {
         }
         Ok(text.to_owned())
     }
+}
+
+pub(super) fn prefix64(text: &str) -> Result<Prefix64, ValueError> {
+    Prefix64::new(text.parse()?).ok_or(ValueError::Prefix64)
 }
 
 pub(super) fn yes_no(text: &str) -> Result<bool, ValueError> {

@@ -7,12 +7,14 @@ pub enum Module {
     Validator,
     /// Iteration and forwarding.
     Iterator,
+    /// IPv6 addresses for hosts that have none (RFC 6147).
+    Dns64,
     /// A module Unbound has and we do not; skipped.
     Other(&'static str),
 }
 
 impl Module {
-    /// Every module there is in Unbound; the validator and the iterator are ours too.
+    /// Every module there is in Unbound; some are ours too.
     pub(super) const NAMES: &'static [&'static str] = &[
         "validator",
         "iterator",
@@ -31,6 +33,7 @@ impl Module {
         Some(match name {
             "validator" => Self::Validator,
             "iterator" => Self::Iterator,
+            "dns64" => Self::Dns64,
             _ => Self::Other(Self::NAMES.iter().copied().find(|known| *known == name)?),
         })
     }

@@ -85,6 +85,7 @@ fn status(control: &Control) -> String {
         .filter_map(|module| match module {
             Module::Validator => Some("validator"),
             Module::Iterator => Some("iterator"),
+            Module::Dns64 => Some("dns64"),
             Module::Other(_) => None,
         })
         .collect();

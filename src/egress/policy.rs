@@ -11,7 +11,7 @@ use rand::RngExt;
 
 use super::protocol::{Refusal, one_host};
 use crate::clock::{Mono, Rng};
-use crate::config::{Config, Netblock, OutgoingPorts};
+use crate::config::{Config, Netblock, OutgoingPorts, Prefix64};
 
 /// DNS, DNS over TLS, DNS over HTTPS.
 const DNS_PORTS: [u16; 3] = [53, 853, 443];
@@ -29,6 +29,8 @@ pub struct Policy {
     ports: HashSet<u16>,
     endpoints: HashSet<SocketAddr>,
     never: Vec<Netblock>,
+    /// Addresses behind it are those of IPv4 servers (`do-nat64`).
+    nat64: Option<Prefix64>,
     source_ports: OutgoingPorts,
     sources: Vec<Netblock>,
     /// Sockets per second; 0 is no limit.
@@ -58,6 +60,7 @@ impl Policy {
             ports: DNS_PORTS.into_iter().chain(named).collect(),
             endpoints: addressed.map(without_flow).collect(),
             never: config.do_not_query_address.clone(),
+            nat64: config.nat64,
             source_ports,
             sources: config.outgoing_interface.clone(),
             rate: DEFAULT_RATE,
@@ -71,8 +74,9 @@ impl Policy {
     /// Why not.
     pub fn check(&self, to: SocketAddr) -> Result<(), Refusal> {
         one_host(to.ip())?;
-        if self.never.iter().any(|block| block.contains(to.ip())) {
-            let loopback = to.ip().is_loopback();
+        let real = Prefix64::real(self.nat64, to.ip());
+        if self.never.iter().any(|block| block.contains(real)) {
+            let loopback = real.is_loopback();
             return Err(if loopback { Refusal::Loopback } else { Refusal::Listed });
         }
         if self.ports.contains(&to.port()) || self.endpoints.contains(&without_flow(to)) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::exchange::Pending;
-use super::query::{Query, Style, is_below_anchor, is_case_exempt};
+use super::query::{self, Query, Style, is_below_anchor, is_case_exempt};
 use super::targets::{Cut, Target};
 use super::{Action, Exchange, ExchangeId, Iteration, Outcome, Phase, Transport, View, delegation};
 use crate::cache::Server;
@@ -43,7 +43,8 @@ impl Iteration {
         let address = target.server;
         cut.sent = cut.sent.saturating_add(1);
 
-        let query = Query::new(&question, style, view.config, rng);
+        let options = query::options(address.ip(), view.config);
+        let query = Query::new(&question, style, options, view.config, rng);
         let id = ExchangeId(self.next_exchange);
         self.next_exchange += 1;
         self.actions.push_back(Action::Ask(Exchange {

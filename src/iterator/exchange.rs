@@ -108,7 +108,13 @@ mod tests {
     fn pending(random_case: bool) -> Pending {
         let question = Question::new("www.example.com.".parse().unwrap(), RecordType::A);
         let style = Style { recursion: false, checking_disabled: true, edns: true, random_case };
-        let query = Query::new(&question, style, &Config::default(), &mut Rng::seed_from_u64(7));
+        let query = Query::new(
+            &question,
+            style,
+            Vec::new(),
+            &Config::default(),
+            &mut Rng::seed_from_u64(7),
+        );
         let server = "192.0.2.1:53".parse().unwrap();
         Pending::new(ExchangeId(1), server, Transport::Udp, query, Mono::ZERO)
     }

@@ -1,10 +1,12 @@
 //! The bytes of one query, and what a reply to it must match.
 
+use std::net::IpAddr;
+
 use rand::RngExt;
 
 use crate::clock::Rng;
-use crate::config::Config;
-use crate::wire::{Builder, Edns, Header, Name, Question};
+use crate::config::{Config, Prefix64};
+use crate::wire::{Builder, Edns, EdnsOption, Header, Name, Question};
 
 /// How a query is asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,8 +37,14 @@ pub(super) struct Query {
 }
 
 impl Query {
-    /// Builds a query for `asked`.
-    pub(super) fn new(asked: &Question, style: Style, config: &Config, rng: &mut Rng) -> Self {
+    /// Builds a query for `asked`, with `options` when it has EDNS.
+    pub(super) fn new(
+        asked: &Question,
+        style: Style,
+        options: Vec<EdnsOption>,
+        config: &Config,
+        rng: &mut Rng,
+    ) -> Self {
         let mut question = asked.clone();
         if style.random_case {
             question.name = question.name.with_case(|| rng.random());
@@ -47,10 +55,18 @@ impl Query {
             .with_cd(style.checking_disabled);
         let mut builder = Builder::new(header, 512);
         builder.question(&question);
-        let edns = Edns::new(config.edns_buffer_size, !config.disable_edns_do);
+        let mut edns = Edns::new(config.edns_buffer_size, !config.disable_edns_do);
+        edns.options = options;
         let wire = builder.finish(style.edns.then_some(&edns));
         Self { id, asked: asked.clone(), question, style, wire }
     }
+}
+
+/// The EDNS options that the server at `ip` is sent.
+pub(super) fn options(ip: IpAddr, config: &Config) -> Vec<EdnsOption> {
+    let text = config.client_string(Prefix64::real(config.nat64, ip));
+    let code = config.edns_client_string_opcode;
+    text.map(|text| EdnsOption { code, data: text.as_bytes().to_vec() }).into_iter().collect()
 }
 
 /// Whether `name` is asked in plain case whatever the configuration says of case
@@ -96,7 +112,7 @@ mod tests {
             [(false, true, true), (true, true, true), (true, false, false)]
         {
             let style = Style { recursion, checking_disabled, edns, random_case: false };
-            let query = Query::new(&question(), style, &config, &mut rng);
+            let query = Query::new(&question(), style, Vec::new(), &config, &mut rng);
             let message = Message::parse(&query.wire).unwrap();
             assert_eq!(message.header.id, query.id);
             assert_eq!(message.question, Some(question()));
@@ -111,20 +127,43 @@ mod tests {
         let config = Config::default();
         let mut rng = Rng::seed_from_u64(2);
         let style = Style { random_case: true, ..PLAIN };
-        let one = Query::new(&question(), style, &config, &mut rng);
-        let two = Query::new(&question(), style, &config, &mut rng);
+        let one = Query::new(&question(), style, Vec::new(), &config, &mut rng);
+        let two = Query::new(&question(), style, Vec::new(), &config, &mut rng);
         assert_ne!(one.id, two.id);
         assert_eq!(one.question, two.question);
         assert!(!one.question.name.eq_case(&two.question.name));
-        let plain = Query::new(&question(), PLAIN, &config, &mut rng);
+        let plain = Query::new(&question(), PLAIN, Vec::new(), &config, &mut rng);
         assert!(plain.question.name.eq_case(&question().name));
     }
 
     #[test]
     fn do_is_left_out_when_configured() {
         let config = Config { disable_edns_do: true, ..Config::default() };
-        let query = Query::new(&question(), PLAIN, &config, &mut Rng::seed_from_u64(3));
+        let query = Query::new(&question(), PLAIN, Vec::new(), &config, &mut Rng::seed_from_u64(3));
         assert_eq!(Message::parse(&query.wire).unwrap().edns, Some(Edns::new(1232, false)));
+    }
+
+    #[test]
+    fn servers_are_told_the_text_of_the_most_specific_netblock() {
+        let strings = [("10.0.0.0/8", "wide"), ("10.0.0.10/32", "host"), ("2001:db8::/32", "six")];
+        let edns_client_string =
+            strings.map(|(block, text)| (block.parse().unwrap(), text.to_owned())).to_vec();
+        let config =
+            Config { edns_client_string, edns_client_string_opcode: 65_432, ..Config::default() };
+        for (ip, expected) in [
+            ("10.0.0.10", Some("host")),
+            ("10.0.0.11", Some("wide")),
+            ("2001:db8::1", Some("six")),
+            ("192.0.2.1", None),
+        ] {
+            let options = options(ip.parse().unwrap(), &config);
+            let query =
+                Query::new(&question(), PLAIN, options, &config, &mut Rng::seed_from_u64(4));
+            let edns = Message::parse(&query.wire).unwrap().edns.unwrap();
+            let data = edns.option(65_432).map(|option| option.data.as_slice());
+            assert_eq!(data, expected.map(str::as_bytes), "{ip}");
+            assert_eq!(edns.options.len(), usize::from(expected.is_some()), "{ip}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use rand::seq::SliceRandom;
 
 use super::private::remove_private;
 use super::scrub::{Bailiwick, Scrubbed, group};
+use super::targets::reaches_ip4;
 use crate::budget::{ADDRESSES_PER_CUT, ADDRESSES_PER_NAME, NS_NAMES_KEPT};
 use crate::cache::{Answer, DelegationPoint, DelegationSource};
 use crate::clock::{Now, Rng, UnixTime};
@@ -86,7 +87,7 @@ pub(super) fn addresses(sets: Vec<Rrset>, config: &Config) -> Vec<(Name, IpAddr)
     let mut found = Vec::new();
     for mut rrset in sets {
         remove_private(&mut rrset, config);
-        let usable = |ip: &IpAddr| if ip.is_ipv4() { config.do_ip4 } else { config.do_ip6 };
+        let usable = |ip: &IpAddr| if ip.is_ipv4() { reaches_ip4(config) } else { config.do_ip6 };
         let ips = rrset.rdata.iter().filter_map(|rdata| rdata.as_ip()).filter(usable);
         let per_name = usize::from(ADDRESSES_PER_NAME.default);
         found.extend(ips.take(per_name).map(|ip| (rrset.owner.clone(), ip)));

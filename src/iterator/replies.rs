@@ -191,6 +191,10 @@ impl Iteration {
             server: reply.pending.server,
             zone: reply.zone.clone(),
             authoritative: reply.message.header.aa(),
+            volatile: self
+                .cut
+                .as_ref()
+                .is_some_and(|cut| !delegation::may_store(&cut.point, config)),
         }
     }
 

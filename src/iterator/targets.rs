@@ -12,7 +12,7 @@ use crate::budget::{
 };
 use crate::cache::{Answer, DelegationPoint, DelegationSource};
 use crate::clock::{Now, Rng};
-use crate::config::Config;
+use crate::config::{Config, Prefix64};
 use crate::status::Reason;
 use crate::wire::{Name, Question, Rcode, RecordType};
 
@@ -165,7 +165,7 @@ impl Cut {
             asked: name.clone(),
             aliases: 0,
             port: delegation::host_port(&point, name, config),
-            v4: family(config.do_ip4),
+            v4: family(reaches_ip4(config)),
             v6: family(config.do_ip6),
             found: false,
             paid: false,
@@ -229,10 +229,11 @@ impl Cut {
     }
 
     fn add(&mut self, server: SocketAddr, config: &Config) {
-        let ip = server.ip();
+        let real = Prefix64::real(config.nat64, server.ip());
+        let server = SocketAddr::new(route(server.ip(), config), server.port());
         let known = self.targets.iter().any(|target| target.server == server);
         let full = self.targets.len() >= usize::from(ADDRESSES_PER_CUT.default);
-        if !known && !full && may_ask(ip, config) {
+        if !known && !full && may_ask(real, config) {
             self.targets.push(Target::new(server));
         }
     }
@@ -488,10 +489,23 @@ impl Cut {
     }
 }
 
+/// Whether servers with IPv4 addresses can be reached, be it by NAT64.
+pub(super) fn reaches_ip4(config: &Config) -> bool {
+    if config.nat64.is_some() { config.do_ip6 } else { config.do_ip4 }
+}
+
+/// The address that a server is reached by: with `do-nat64` that of the translator.
+fn route(ip: IpAddr, config: &Config) -> IpAddr {
+    match (ip, config.nat64) {
+        (IpAddr::V4(v4), Some(prefix)) => prefix.embed(v4).into(),
+        _ => ip,
+    }
+}
+
 /// Whether an address may be asked at all: its family is on, it is one host, and the configuration
 /// does not forbid it (`do-not-query-address`, `do-not-query-localhost`).
 fn may_ask(ip: IpAddr, config: &Config) -> bool {
-    let family = if ip.is_ipv4() { config.do_ip4 } else { config.do_ip6 };
+    let family = if ip.is_ipv4() { reaches_ip4(config) } else { config.do_ip6 };
     let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
     family
         && !ip.is_unspecified()

@@ -140,4 +140,6 @@ pub struct Response {
     pub zone: Name,
     /// Whether AA was set; decides the rank of the data (RFC 2181 §5.4.1).
     pub authoritative: bool,
+    /// It may not be remembered (`forward-no-cache`, `stub-no-cache`).
+    pub volatile: bool,
 }

@@ -23,6 +23,7 @@ mod compose;
 mod lookup;
 mod resolve;
 mod screen;
+mod synthesis;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -256,6 +257,13 @@ impl Mesh {
             (true, _) => Kind::Unvalidated,
             (false, true) => Kind::Refreshed,
             (false, false) => Kind::Validated,
+        };
+        let kind = match kind {
+            Kind::Validated if synthesis::applies(&query.question, cx.config) => Kind::Synthesized,
+            Kind::Refreshed if synthesis::applies(&query.question, cx.config) => {
+                Kind::SynthesizedAnew
+            }
+            kind => kind,
         };
         let key = Key { kind, question: query.question.clone(), audience: None };
         let budget = cx.budget(query.arrived);

@@ -34,6 +34,8 @@ pub(super) struct Resolve {
     voucher: Option<Rc<Outcome>>,
     /// Something it needed failed in passing.
     hampered: bool,
+    /// Something it is made of may not be remembered.
+    volatile: bool,
 }
 
 enum Stage {
@@ -56,6 +58,7 @@ impl Resolve {
             fetched: None,
             voucher: None,
             hampered: false,
+            volatile: false,
         }
     }
 
@@ -96,6 +99,8 @@ impl Resolve {
         cache: &Cache,
     ) -> Vec<Step> {
         self.hampered |= outcome.passing;
+        let part = !matches!(self.stage, Stage::Validating(_));
+        self.volatile |= part && outcome.volatile;
         match std::mem::replace(&mut self.stage, Stage::Begin) {
             Stage::Fetching => self.fetched(outcome, purse, cx, cache),
             Stage::Validating(validation) => {
@@ -197,7 +202,7 @@ impl Resolve {
         cache: &Cache,
     ) -> Vec<Step> {
         let bogus = answer.status == SecurityStatus::Bogus;
-        if !bogus && !self.kind.is_unvalidated() {
+        if !bogus && !self.kind.is_unvalidated() && !self.volatile {
             lookup::store_rrsets(cache, &answer, cx.now);
         }
         if !bogus && lookup::is_circular(&answer) {
@@ -247,10 +252,11 @@ impl Resolve {
     ) -> Vec<Step> {
         let failed = answer.is_failure() || answer.status == SecurityStatus::Bogus;
         let passing = failed && (self.hampered || purse.is_over(cx.now));
-        if !self.kind.is_unvalidated() && (purse.is_root() || !passing) {
+        if !self.kind.is_unvalidated() && !self.volatile && (purse.is_root() || !passing) {
             lookup::store_final(cache, &answer, cx.now);
         }
-        vec![Step::Done(Outcome::failed(answer, passing))]
+        let outcome = Outcome::ended(answer, passing).volatile_if(self.volatile);
+        vec![Step::Done(Rc::new(outcome))]
     }
 }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::resolve::Resolve;
 use super::screen::{Guard, Screen};
+use super::synthesis::Synthesis;
 use super::{ClientId, Context, Screened, Token, lookup};
 use crate::budget::Budget;
 use crate::cache::{Answer, Cache};
@@ -55,6 +56,10 @@ pub(super) enum Kind {
     UnvalidatedLink,
     /// The whole answer as policy has it, for one client.
     Screened(u64),
+    /// The whole answer, composed for clients behind NAT64.
+    Synthesized,
+    /// As that, its parts asked anew (prefetch).
+    SynthesizedAnew,
 }
 
 impl Kind {
@@ -123,6 +128,8 @@ pub(super) struct Outcome {
     pub(super) passing: bool,
     /// The entry of policy by which the servers were not asked.
     pub(super) barred: Option<Hit>,
+    /// It, or something it was made of, may not be remembered (`forward-no-cache`).
+    pub(super) volatile: bool,
     /// The iteration that brought the response, to be asked again should it turn out bogus; none
     /// from the cache, for the composed, and once somebody has taken it.
     iteration: RefCell<Option<Box<Iteration>>>,
@@ -135,15 +142,30 @@ impl Outcome {
 
     /// With a failure that is passing if it is known to be or its reason says so.
     pub(super) fn failed(answer: Answer, passing: bool) -> Rc<Self> {
+        Rc::new(Self::ended(answer, passing))
+    }
+
+    /// As [`Outcome::failed`], not shared yet.
+    pub(super) fn ended(answer: Answer, passing: bool) -> Self {
         let passing = passing || answer.reason.is_some_and(is_passing);
-        Rc::new(Self { answer, passing, barred: None, iteration: RefCell::new(None) })
+        Self { answer, passing, barred: None, volatile: false, iteration: RefCell::new(None) }
     }
 
     /// The servers are not to be asked, by that entry.
     pub(super) fn barred(question: Question, hit: Hit) -> Rc<Self> {
-        let answer = Answer::failure(question, Reason::Blocked);
-        let iteration = RefCell::new(None);
-        Rc::new(Self { answer, passing: true, barred: Some(hit), iteration })
+        let failure = Self::ended(Answer::failure(question, Reason::Blocked), true);
+        Rc::new(Self { barred: Some(hit), ..failure })
+    }
+
+    /// With the answer that was made of that of `other`.
+    pub(super) fn like(other: &Self, answer: Answer) -> Self {
+        let Self { passing, volatile, .. } = *other;
+        Self { volatile, ..Self::ended(answer, passing) }
+    }
+
+    /// The same, and not to be remembered when `volatile`.
+    pub(super) fn volatile_if(self, volatile: bool) -> Self {
+        Self { volatile: self.volatile || volatile, ..self }
     }
 
     pub(super) fn failure(question: Question, reason: Reason) -> Rc<Self> {
@@ -209,6 +231,7 @@ enum Work {
     },
     Resolve(Box<Resolve>),
     Screen(Box<Screen>),
+    Synthesize(Box<Synthesis>),
 }
 
 impl Task {
@@ -226,6 +249,9 @@ impl Task {
                 again: again.is_some(),
                 iteration: Some(again.unwrap_or_else(|| Box::new(Iteration::new(question, depth)))),
             },
+            Kind::Synthesized | Kind::SynthesizedAnew => {
+                Work::Synthesize(Box::new(Synthesis::new(key.kind, question)))
+            }
             _ => Work::Resolve(Box::new(Resolve::new(&key))),
         };
         Self {
@@ -264,6 +290,10 @@ impl Task {
             }
             (Work::Screen(screen), Input::Start) => screen.start(),
             (Work::Screen(screen), Input::Resolved { outcome, .. }) => screen.resolved(&outcome),
+            (Work::Synthesize(synthesis), Input::Start) => synthesis.start(cx, cache),
+            (Work::Synthesize(synthesis), Input::Resolved { outcome, .. }) => {
+                synthesis.resolved(&outcome, &self.purse, cx, cache)
+            }
             (Work::Fetch { again: true, .. }, Input::Start) => {
                 self.iterate(Event::Retry, cx, cache)
             }
@@ -369,12 +399,16 @@ impl Task {
             Some(iterated) => {
                 let outcome = match iterated {
                     Iterated::Response(response) => {
-                        lookup::store_response(cache, &response, cx.now);
+                        if !response.volatile {
+                            lookup::store_response(cache, &response, cx.now);
+                        }
                         let iteration = RefCell::new(Some(iteration));
+                        let (answer, volatile) = (response.answer, response.volatile);
                         Rc::new(Outcome {
-                            answer: response.answer,
+                            answer,
                             passing: false,
                             barred: None,
+                            volatile,
                             iteration,
                         })
                     }

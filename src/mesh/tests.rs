@@ -1,5 +1,6 @@
 //! Conversations with scripted servers, in simulated time: what the mesh makes of many questions.
 
+mod synthesis;
 mod world;
 
 use std::time::Duration;

@@ -5,22 +5,22 @@ use super::{Directive, why};
 use crate::config::draft;
 use crate::config::shape::NO_MAX;
 use crate::config::shape::Shape::{
-    Name, Netblock, Number, Pair, Path, PowerOfTwo, Size, Text, YesNo,
+    Name, Netblock, Number, Pair, Path, PowerOfTwo, Prefix64, Size, Text, YesNo,
 };
 
 const DNSTAP_TO: &str = "has no effect yet: dnstap is not supported";
 
 pub(super) const SERVER: &[Directive] = rows! { Server:
     //--- Address translation
-    "dns64-prefix" Netblock, "64:ff9b::/96", ignored(why::MODULE);
+    "dns64-prefix" Prefix64, "64:ff9b::/96", set(dns64_prefix);
     "Prefix of the AAAA records that are made of A records (RFC 6147)."
-    "dns64-synthall" YesNo, "no", ignored(why::MODULE);
+    "dns64-synthall" YesNo, "no", set(dns64_synthall);
     "Make AAAA records although there are some."
-    "dns64-ignore-aaaa" Name, "", ignored_list(why::MODULE);
+    "dns64-ignore-aaaa" Name, "", push(dns64_ignore_aaaa);
     "Name whose AAAA records are replaced, with everything below."
-    "do-nat64" YesNo, "no", ignored(why::NOT_YET);
+    "do-nat64" YesNo, "no", set(do_nat64);
     "Reach IPv4 servers by the NAT64 prefix."
-    "nat64-prefix" Netblock, "64:ff9b::/96", ignored(why::NOT_YET);
+    "nat64-prefix" Prefix64, "", set(nat64_prefix);
     "Prefix that IPv4 servers are reached by; dns64-prefix by default."
 
     //--- Client subnet
@@ -44,9 +44,9 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "IPv4 subnets remembered per question."
     "max-ecs-tree-size-ipv6" Number(0, NO_MAX), "100", ignored(why::MODULE);
     "IPv6 subnets remembered per question."
-    "edns-client-string" Pair(&Netblock, &Text), "", ignored_list(why::NOT_YET);
+    "edns-client-string" Pair(&Netblock, &Text), "", push(edns_client_string);
     "Text that servers of a netblock are sent in an EDNS option."
-    "edns-client-string-opcode" Number(0, 65535), "65001", ignored(why::NOT_YET);
+    "edns-client-string-opcode" Number(0, 65535), "65001", set(edns_client_string_opcode);
     "Code of that EDNS option."
 
     //--- IPsec

@@ -54,10 +54,15 @@ pub(in crate::iterator) fn rrset(text: &str) -> Rrset {
     let rest: Vec<&str> = words.collect();
     let rdata = match rtype {
         RecordType::A | RecordType::AAAA => Rdata::from_ip(rest[0].parse().expect(text)),
-        RecordType::NS | RecordType::CNAME | RecordType::DNAME => Rdata::from_name(&name(rest[0])),
+        RecordType::NS | RecordType::CNAME | RecordType::DNAME | RecordType::PTR => {
+            Rdata::from_name(&name(rest[0]))
+        }
         RecordType::SOA => {
             let mut soa = [owner.as_wire(), owner.as_wire()].concat();
-            soa.extend_from_slice(&[0; 20]);
+            soa.extend_from_slice(&[0; 16]);
+            // What follows is MINIMUM.
+            let minimum: u32 = rest.first().map_or(0, |word| word.parse().expect(text));
+            soa.extend_from_slice(&minimum.to_be_bytes());
             Rdata::from_bytes(soa)
         }
         RecordType::MX => Rdata::from_bytes([&[0, 1][..], name(rest[0]).as_wire()].concat()),

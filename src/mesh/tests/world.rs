@@ -120,7 +120,7 @@ impl World {
         self.answers.contains_key(&client)
     }
 
-    fn answer(&self, client: ClientId) -> &Answer {
+    pub(super) fn answer(&self, client: ClientId) -> &Answer {
         let answer = self.answers.get(&client);
         &answer.unwrap_or_else(|| panic!("{client:?} has no answer; asked {:#?}", self.asked)).1
     }
