@@ -15,7 +15,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use prebound::cache::{Answer, Cache};
 use prebound::clock::Rng;
-use prebound::config::Config;
+use prebound::config::{Config, Ede};
 use prebound::frontend::{Ask, Resolver, Shared, Worker, tcp, udp};
 use prebound::metrics::{Metrics, Stat};
 use prebound::policy::Policy;
@@ -174,7 +174,7 @@ fn read(stream: &mut TcpStream) -> Message {
 
 #[test]
 fn udp_answers_are_those_of_the_resolver() {
-    let server = Server::start(Config::default());
+    let server = Server::start(Config { ede: Ede::Failures, ..Config::default() });
     let socket = server.client();
     let answer = ask(&socket, &query(7, "3.Example.", None));
     assert_eq!((answer.header.id, answer.answer.len(), answer.rcode), (7, 3, Rcode::NOERROR));
@@ -255,6 +255,7 @@ fn who_may_not_ask_is_refused_or_ignored() {
     use prebound::config::AccessAction::{Deny, Refuse};
     let config = |action| Config {
         access_control: vec![("127.0.0.0/8".parse().unwrap(), action)],
+        ede: Ede::Failures,
         ..Config::default()
     };
     let server = Server::start(config(Refuse));

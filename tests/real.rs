@@ -146,7 +146,11 @@ impl Drop for RunningBroker {
 }
 
 fn configuration(world: &World, hints: &Path, more: &str) -> String {
-    format!("{}verbosity: 0\nroot-hints: \"{}\"\n{more}", world.trust(), hints.display())
+    format!(
+        "{}verbosity: 0\nede: failures\nroot-hints: \"{}\"\n{more}",
+        world.trust(),
+        hints.display()
+    )
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test plays the service manager")]

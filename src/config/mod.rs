@@ -115,8 +115,10 @@ pub fn load(path: Option<&Path>) -> Result<Loaded, Errors> {
         None => DEFAULT_PATHS.iter().map(Path::new).find(|path| path.exists()),
     };
     let mut parser = Parser::default();
-    if let Some(path) = path {
-        parser.main_file(path);
+    match path {
+        Some(path) => parser.main_file(path),
+        // Nobody expects us to be as silent as another program was with that file.
+        None => parser.draft.config.ede = Ede::Failures,
     }
     finished(parser, path)
 }

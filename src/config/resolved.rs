@@ -429,7 +429,7 @@ impl Default for Config {
             deny_any: false,
             rrset_roundrobin: true,
             ignore_cd_flag: false,
-            ede: Ede::Failures,
+            ede: Ede::Off,
             ede_serve_expired: false,
             num_queries_per_thread: 8192,
             jostle_timeout: 200,

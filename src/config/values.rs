@@ -43,9 +43,9 @@ impl Module {
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Ede {
     /// Nothing.
-    Off,
-    /// Why they get no answer, or a bogus or expired one. Not in Unbound, where the default is `no`.
     #[default]
+    Off,
+    /// Why they get no answer, or a bogus or expired one. Not in Unbound.
     Failures,
     /// Also what is noteworthy about a good answer: that it is signed in a way that is not
     /// supported, say.

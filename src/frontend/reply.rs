@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn faults_are_answered_without_records() {
         let message = b"\x12\x34\x21\x10\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00\x80\x00\x01";
-        let config = Config::default();
+        let config = Config { ede: Ede::Failures, ..Config::default() };
         assert_eq!(encode_fault(Fault::Silence, message, &config), None);
         let fault = |rcode, question_end, edns| Fault::Reply {
             rcode,

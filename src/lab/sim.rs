@@ -64,7 +64,8 @@ impl Sim {
     /// [`LabError`] when the world or the configuration of the scenario is wrong.
     pub fn new(scenario: &Scenario, seed: u64) -> Result<Self, LabError> {
         let world = scenario.world()?;
-        let text = format!("{}{}", world.trust(), scenario.config);
+        // As without a configuration file: a scenario is to see why something failed.
+        let text = format!("{}ede: failures\n{}", world.trust(), scenario.config);
         let loaded = load_text(Path::new("scenario"), text);
         let mut config = loaded.map_err(|_| Mistake::Config.at(scenario.line))?.config;
         config.root_hints = world.hints();

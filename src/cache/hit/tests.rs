@@ -250,7 +250,7 @@ fn who_waited_is_told_the_same_as_who_comes_later() {
     bogus.reason = Some(Reason::SignatureExpired);
     let secure = answer("www.example. A", Secure, vec![signed(a("www.example.", 300))]);
     for stored in [bogus, secure, nxdomain("www.example. A", Secure)] {
-        let cache = with(&stored, |_| {});
+        let cache = with(&stored, |config| config.ede = Ede::Failures);
         let plain = Client::new("Www.example. A");
         for client in [plain.clone(), plain.clone().with_do(), plain.with_cd()] {
             let (mut first, mut second) = ([0; 1_000], [0; 1_000]);
@@ -260,7 +260,7 @@ fn who_waited_is_told_the_same_as_who_comes_later() {
         }
     }
     // What is not stored can be told, too; and a failure is not a cached one the first time.
-    let cache = cache(|_| {});
+    let cache = cache(|config| config.ede = Ede::Failures);
     let client = Client::new("www.example. A").with_do();
     let brief = answer("www.example. A", Insecure, vec![a("www.example.", 0)]);
     let mut out = [0; 1_000];

@@ -114,8 +114,8 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Answer questions of type ANY with next to nothing (RFC 8482)."
     "rrset-roundrobin" YesNo, "yes", set(rrset_roundrobin);
     "Rotate the records of an RRset from answer to answer."
-    "ede" EDE, "failures", set(ede);
-    "Say what went wrong by Extended DNS Errors (RFC 8914); yes: and what is odd about answers."
+    "ede" EDE, "no", set(ede);
+    "Say what went wrong by Extended DNS Errors (RFC 8914); yes: and what is odd about answers. Without a configuration file, and in the one that comes with the package: failures."
     "ede-serve-expired" YesNo, "no", set(ede_serve_expired);
     "Add Extended DNS Error 3 to expired answers."
     "answer-cookie" YesNo, "no", ignored(why::NOT_YET);

@@ -1,6 +1,15 @@
 //! Includes and files of trust anchors.
 
+use super::super::Ede;
 use super::{Files, config, read};
+
+#[test]
+fn an_existing_file_is_as_silent_about_failures_as_unbound_is_with_it() {
+    let files = Files::new("ede", &[("empty.conf", ""), ("ede.conf", "server: ede: failures\n")]);
+    for (name, expected) in [("empty.conf", Ede::Off), ("ede.conf", Ede::Failures)] {
+        assert_eq!(files.load(name).expect("valid").config.ede, expected, "{name}");
+    }
+}
 
 #[test]
 fn includes_are_read_in_place() {
