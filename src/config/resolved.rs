@@ -155,6 +155,8 @@ pub struct Config {
     pub auth_zones: Vec<AuthZone>,
     /// A zone whose digest is wrong is used all the same (`zonemd-check:`).
     pub zonemd_permissive_mode: bool,
+    /// Do not ask another server when signatures are missing.
+    pub disable_dnssec_lame_check: bool,
     /// What servers of a netblock are told in an EDNS option; the most specific block counts.
     pub edns_client_string: Vec<(Netblock, String)>,
     /// Code of that option.
@@ -463,6 +465,7 @@ impl Default for Config {
             stub_zones: Vec::new(),
             auth_zones: Vec::new(),
             zonemd_permissive_mode: false,
+            disable_dnssec_lame_check: false,
             edns_client_string: Vec::new(),
             edns_client_string_opcode: 65_001,
             dns64_prefix: Prefix64::WELL_KNOWN,

@@ -29,7 +29,12 @@ impl Iteration {
             return self.fail(exhausted.0);
         }
         let (Some(cut), Some(minimiser)) = (&mut self.cut, &mut self.minimiser) else { return };
-        let question = minimiser.question(&self.question, cut.zone());
+        let mut question = minimiser.question(&self.question, cut.zone());
+        // What is known to exist need not be asked for on the way to more.
+        while minimiser.is_shortened(&self.question) && exists(&question, view, now) {
+            minimiser.deeper(&self.question);
+            question = minimiser.question(&self.question, cut.zone());
+        }
         let (forward, zone) = (cut.is_forward(), cut.zone().clone());
         let stream = asks_by_stream(cut, view.config);
         let Some(target) = cut.targets.get_mut(at) else { return };
@@ -74,6 +79,13 @@ impl Iteration {
             None => self.proceed(view, now, rng),
         }
     }
+}
+
+/// Whether the cache knows that a name exists, with or without that type.
+fn exists(question: &Question, view: &View<'_>, now: Now) -> bool {
+    view.cache
+        .answer(question, now)
+        .is_some_and(|known| known.value.rcode == crate::wire::Rcode::NOERROR)
 }
 
 /// Whether every query to the servers of `cut` goes over a stream.

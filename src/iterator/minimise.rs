@@ -20,6 +20,8 @@ pub(super) struct Minimiser {
     strict: bool,
     /// Labels of the name asked for now; 0 before the first question to a zone.
     labels: usize,
+    /// The type may be shown with the full name: the zone of now has it, or its parent did.
+    type_shown: bool,
     /// Shortened questions so far.
     steps: u8,
     /// Shortened questions to the zone of now that got no reply.
@@ -46,6 +48,7 @@ impl Minimiser {
             active: config.qname_minimisation && !question.name.is_root(),
             strict: config.qname_minimisation_strict,
             labels: 0,
+            type_shown: false,
             steps: 0,
             silences: 0,
         }
@@ -54,17 +57,20 @@ impl Minimiser {
     /// Another zone is asked now.
     pub(super) fn enter_zone(&mut self) {
         self.labels = 0;
+        self.type_shown = false;
         self.silences = 0;
     }
 
     /// The question to ask a server of `zone` for the sake of `question`. Type A stands for any
-    /// type while the name is shortened (RFC 9156 §2.1).
+    /// type while the name is shortened (RFC 9156 §2.1), and once more with the full name: as long
+    /// as there may be a zone cut at it, this server need not know the type.
     pub(super) fn question(&mut self, question: &Question, zone: &Name) -> Question {
         let full = question.name.label_count();
         if self.active && self.labels == 0 {
             self.labels = self.next(zone.label_count(), full);
+            self.type_shown = zone.label_count() >= full;
         }
-        if !self.active || self.labels >= full {
+        if !self.hides(question) {
             return question.clone();
         }
         let name = question.name.suffix(self.labels);
@@ -73,13 +79,22 @@ impl Minimiser {
 
     /// Whether the name asked for now is shortened.
     pub(super) fn is_shortened(&self, question: &Question) -> bool {
-        self.active && self.labels > 0 && self.labels < question.name.label_count()
+        self.labels > 0 && self.hides(question)
+    }
+
+    /// Whether something of the question is hidden.
+    fn hides(&self, question: &Question) -> bool {
+        let telling = !matches!(question.rtype, RecordType::A | RecordType::DS);
+        let full = question.name.label_count();
+        self.active && (self.labels < full || telling && !self.type_shown)
     }
 
     /// A shortened name exists, or may: show more of it.
     pub(super) fn deeper(&mut self, question: &Question) {
+        let full = question.name.label_count();
         self.silences = 0;
-        self.labels = self.next(self.labels, question.name.label_count());
+        self.type_shown |= self.labels >= full;
+        self.labels = self.next(self.labels, full);
     }
 
     /// Walks down to QNAME one label at a time from the zone of now on, whatever the configuration
@@ -165,10 +180,15 @@ mod tests {
     fn one_label_more_than_the_zone_is_shown() {
         for (case, qname, zone, expected) in [
             ("root", ".", ".", &[". MX"][..]),
-            ("top level", "com.", ".", &["com. MX"]),
+            ("top level", "com.", ".", &["com. A", "com. MX"]),
             ("the zone itself", "example.com.", "example.com.", &["example.com. MX"]),
-            ("one below", "www.example.com.", "example.com.", &["www.example.com. MX"]),
-            ("three below", "a.b.com.", ".", &["com. A", "b.com. A", "a.b.com. MX"]),
+            (
+                "one below",
+                "www.example.com.",
+                "example.com.",
+                &["www.example.com. A", "www.example.com. MX"],
+            ),
+            ("three below", "a.b.com.", ".", &["com. A", "b.com. A", "a.b.com. A", "a.b.com. MX"]),
         ] {
             assert_eq!(names(qname, zone), expected, "{case}");
         }
@@ -178,7 +198,7 @@ mod tests {
     fn long_names_take_few_steps() {
         let long = "1.".repeat(100);
         let asked = names(&long, ".");
-        assert_eq!(asked.len(), usize::from(MINIMISE_STEPS.default) + 1);
+        assert_eq!(asked.len(), usize::from(MINIMISE_STEPS.default) + 2);
         assert_eq!(asked[3], "1.1.1.1. A");
         assert_eq!(asked.last(), Some(&format!("{long} MX")));
     }

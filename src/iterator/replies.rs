@@ -547,6 +547,7 @@ fn lacks_signatures(reply: &Reply, view: &View<'_>, now: Now) -> bool {
     });
     cut_signed
         && !view.config.disable_edns_do
+        && !view.config.disable_dnssec_lame_check
         && from_apex
         && rrsets().all(|rrset| rrset.signatures.is_empty())
 }

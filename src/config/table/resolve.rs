@@ -177,7 +177,7 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Insist on a signature by every algorithm of the DS records."
     "val-accept-sha1" YesNo, "yes", set(val_accept_sha1);
     "Verify and believe RSA/SHA-1 signatures and SHA-1 DS records; no makes zones that have nothing better insecure (RFC 9905). Not in Unbound."
-    "disable-dnssec-lame-check" YesNo, "no", ignored(why::NOT_YET);
+    "disable-dnssec-lame-check" YesNo, "no", set(disable_dnssec_lame_check);
     "Do not ask another server when signatures are missing."
     "add-holddown" Number(0, NO_MAX), "2592000", ignored(NO_ROLLOVER);
     "Seconds a new key has to be seen before it is trusted (RFC 5011)."

@@ -177,6 +177,7 @@ fn names_are_minimised_rfc_9156() {
     let rules = [
         ("10.0.2.1", "a.b.example.com. MX", "AA; an a.b.example.com. MX mx.example.com."),
         ("10.0.2.1", "b.example.com. A", "AA; au example.com. SOA"),
+        ("10.0.2.1", "a.b.example.com. A", "AA; au example.com. SOA"),
     ];
     let mut world = World::with_config(Config::default(), &rules);
     assert_eq!(world.answer("a.b.example.com. MX"), "NOERROR a.b.example.com. MX");
@@ -186,6 +187,7 @@ fn names_are_minimised_rfc_9156() {
             "10.0.0.1 com. A",
             "10.0.1.1 example.com. A",
             "10.0.2.1 b.example.com. A",
+            "10.0.2.1 a.b.example.com. A",
             "10.0.2.1 a.b.example.com. MX"
         ]
     );
