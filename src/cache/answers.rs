@@ -18,7 +18,7 @@ use super::entry::{self, Entry, Validity};
 use super::hit::{self, Hit, HotQuery};
 use super::region::{Region, Usage};
 use super::settings::Settings;
-use crate::clock::{Now, Rng, UnixTime};
+use crate::clock::{Now, UnixTime};
 use crate::status::{Reason, SecurityStatus};
 use crate::wire::{Class, Name, Question, Rcode, RecordType};
 
@@ -78,8 +78,8 @@ impl Kind {
 }
 
 impl Answers {
-    pub(super) fn new(bytes: usize, rng: &mut Rng) -> Self {
-        Self { region: Region::new(bytes, rng) }
+    pub(super) fn new(region: Region) -> Self {
+        Self { region }
     }
 
     //--- Clients

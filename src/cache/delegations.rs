@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::codec::{Key, Reader, put_len, put_name, put_octets};
 use super::delegation::{DelegationPoint, DelegationSource};
 use super::region::{Region, Usage};
-use crate::clock::{Now, Rng, UnixTime};
+use crate::clock::{Now, UnixTime};
 use crate::wire::Name;
 
 /// Seconds a delegation lives at most.
@@ -17,8 +17,8 @@ pub(super) struct Delegations {
 }
 
 impl Delegations {
-    pub(super) fn new(bytes: usize, rng: &mut Rng) -> Self {
-        Self { region: Region::new(bytes, rng) }
+    pub(super) fn new(region: Region) -> Self {
+        Self { region }
     }
 
     /// The closest at or above `name`.
@@ -143,7 +143,7 @@ fn ip(reader: &mut Reader<'_>) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::testing::{at, name, rng};
+    use crate::cache::testing::{at, name, region};
 
     fn point(zone: &str, expires: u64) -> DelegationPoint {
         let servers = vec![name("ns1.Example."), name("ns2.example.")];
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn the_closest_that_has_not_expired_is_found() {
-        let store = Delegations::new(1 << 20, &mut rng());
+        let store = Delegations::new(region(1 << 20));
         for (zone, expires) in [(".", 1_000), ("Example.", 500), ("sub.example.", 100)] {
             store.store(&point(zone, expires), at(0));
         }
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_delegation_comes_back_as_it_was() {
-        let store = Delegations::new(1 << 20, &mut rng());
+        let store = Delegations::new(region(1 << 20));
         for source in SOURCES {
             let point = DelegationPoint { source, ..point("example.", 100) };
             store.store(&point, at(0));
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn none_lives_longer_than_a_day() {
-        let store = Delegations::new(1 << 20, &mut rng());
+        let store = Delegations::new(region(1 << 20));
         store.store(&point("example.", 999_999), at(0));
         let found = store.closest(&name("example."), at(86_399)).unwrap();
         assert_eq!(found.expires, at(86_400).unix);

@@ -11,7 +11,8 @@
 //! | [servers](Cache::infra) | address and zone | `infra-cache-numhosts` |
 //! | [keys](Cache::keys) | zone | `key-cache-size` |
 //!
-//! Stores that are measured in octets take 16 kB at least, each.
+//! The first three share one mapping, which can outlive the process: see [`Cache::take_over`]. They
+//! take 16 kB at least, each; that and a page in front of them is exactly their memory.
 //!
 //! Delegations are a store of their own: no answer, whatever it contains, changes who is asked.
 //!
@@ -19,16 +20,23 @@
 
 mod answer;
 mod answers;
+mod atomic;
 mod codec;
 mod delegation;
 mod delegations;
 mod entry;
+mod fault;
 mod flush;
+mod handover;
+mod header;
 mod hit;
 mod infra;
 mod keys;
+mod layout;
+mod memory;
 mod region;
 mod rrsets;
+mod rules;
 mod settings;
 mod shard;
 mod stale;
@@ -44,6 +52,7 @@ use arc_swap::ArcSwap;
 pub use answer::{Answer, Manner};
 pub use delegation::{DelegationPoint, DelegationSource};
 pub use flush::Flushed;
+pub use header::Unfit;
 pub use hit::{Hit, HotEdns, HotQuery};
 pub use infra::{EdnsState, Rtt, RttLimits, Server};
 pub use keys::{KeyEntry, KeyState};
@@ -53,8 +62,11 @@ pub use rrsets::{CachedRrset, Rank};
 use answers::{Answers, Kind};
 use delegations::Delegations;
 use entry::{Entry, Validity};
+use header::{Header, Plans};
 use infra::Infra;
 use keys::Keys;
+use memory::Memory;
+use region::Region;
 use rrsets::Rrsets;
 use settings::Settings;
 
@@ -71,6 +83,8 @@ pub struct Cache {
     delegations: Delegations,
     infra: Infra,
     keys: Keys,
+    /// Where the first three stores are, and what is known about them.
+    memory: Arc<Memory>,
 }
 
 /// How much of each store is used.
@@ -98,16 +112,19 @@ pub struct Cached<T> {
 }
 
 impl Cache {
-    /// Empty stores of the sizes of the configuration.
-    pub fn new(config: &Config, rng: &mut Rng) -> Self {
-        let delegations = config.rrset_cache_size / 4;
+    /// The stores in a memory that has a header.
+    fn over(memory: Memory, plans: &Plans, config: &Config, rng: &mut Rng) -> Self {
+        let memory = Arc::new(memory);
+        let key = Header(memory.words()).key();
+        let region = |plan| Region::new(&memory, plan, &key);
         Self {
             settings: ArcSwap::from_pointee(Settings::new(config)),
-            answers: Answers::new(config.msg_cache_size, rng),
-            rrsets: Rrsets::new(config.rrset_cache_size - delegations, rng),
-            delegations: Delegations::new(delegations, rng),
+            answers: Answers::new(region(plans.answers)),
+            rrsets: Rrsets::new(region(plans.rrsets)),
+            delegations: Delegations::new(region(plans.delegations)),
             infra: Infra::new(config.infra_cache_numhosts, rng),
             keys: Keys::new(config.key_cache_size, rng),
+            memory,
         }
     }
 

@@ -1,11 +1,12 @@
-//! A map from bytes to bytes in memory of fixed size.
+//! A map from bytes to bytes in shared memory of fixed size.
 //!
-//! All memory is allocated once; inside there are only offsets. Per shard:
+//! Inside there are only offsets, so that it can be mapped anywhere, by another process, later. Per
+//! [shard](super::shard):
 //!
 //! ```text
 //! index   buckets of 8 slots; a slot is tag, hits, offset    two buckets are looked at, no more
 //! log     segments of one size, filled front to back         recycled oldest first, as a whole
-//! ghosts  fingerprints of entries that left without a hit    one that comes back was worth keeping
+//! ghosts  tags of entries that left without a hit            one that comes back was worth keeping
 //! ```
 //!
 //! New entries go through *probation*. When a segment is needed and none is free, the oldest of
@@ -14,30 +15,79 @@
 //! asked for once cannot push out those asked for often (the idea of S3-FIFO, with the segments of
 //! Segcache).
 //!
-//! The hash is keyed with random numbers of this region, so that nobody outside can choose
+//! The hash is keyed with random numbers of the memory, so that nobody outside can choose
 //! collisions.
 //!
-//! A shard is locked while a value is looked at: keep the closure short.
+//! Readers take no lock and write nothing but the first few hits of an entry: they copy it, and
+//! begin anew in the rare case that it changed meanwhile. Writers lock a shard, in memory of the
+//! process: a lock cannot be left behind in the region.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rand::RngExt;
 use siphasher::sip::SipHasher13;
 
-use super::shard::{Shard, reduce};
-use crate::clock::{Rng, UnixTime};
+use super::atomic::AtomicU64;
+use super::layout::{Geometry, reduce};
+use super::memory::Memory;
+use super::shard::{Shard, Writer};
+use crate::clock::UnixTime;
 
 /// Least size of a region, in octets; smaller sizes are raised to it.
-pub(super) const MIN_REGION: usize = 16 << 10;
+const MIN_REGION: usize = 16 << 10;
 /// Octets of a shard, about.
 const SHARD: usize = 1 << 20;
-const MAX_SHARDS: usize = 64;
+const MAX_SHARDS: usize = 4_096;
+/// Octets of an entry at most.
+const LONGEST: usize = 64 << 10;
+
+thread_local! {
+    /// Where entries are copied to. Of every thread, so that a hit allocates nothing.
+    static BUFFER: RefCell<[u8; LONGEST]> = const { RefCell::new([0; LONGEST]) };
+}
 
 /// A bounded map from octets to octets, shared by threads.
 pub(super) struct Region {
+    memory: Arc<Memory>,
+    plan: Plan,
     hasher: SipHasher13,
-    shards: Box<[Mutex<Shard>]>,
-    bytes: usize,
+    /// One for each shard. A panic while it was locked cannot have left an entry half written that
+    /// a slot leads to.
+    writers: Box<[Mutex<Writer>]>,
+}
+
+/// Where the words of a region are within its memory.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Plan {
+    first_word: usize,
+    octets: usize,
+    shards: usize,
+    geometry: Geometry,
+}
+
+impl Plan {
+    /// For a region of `octets`, but [`MIN_REGION`] at least, that begins at that word.
+    pub(super) fn new(first_word: usize, octets: usize) -> Self {
+        let octets = octets.max(MIN_REGION);
+        let shards = (octets / SHARD).clamp(1, MAX_SHARDS);
+        Self { first_word, octets, shards, geometry: Geometry::new(octets / shards) }
+    }
+
+    /// The word after its last one, at the border of a cache line.
+    pub(super) fn end(&self) -> usize {
+        self.first_word + self.shards * self.shard_words()
+    }
+
+    /// All of it as numbers, for comparison.
+    pub(super) fn numbers(&self) -> [u64; 5] {
+        let Geometry { slots, segments, segment_words } = self.geometry;
+        [self.first_word, self.shards, slots, segments, segment_words].map(|n| n as u64)
+    }
+
+    /// Words of a shard: whole cache lines, so that buckets are, too.
+    fn shard_words(&self) -> usize {
+        self.geometry.words().next_multiple_of(8)
+    }
 }
 
 /// How much of a store is used.
@@ -52,15 +102,17 @@ pub struct Usage {
 }
 
 impl Region {
-    /// An empty region that takes at most `bytes` octets (but [`MIN_REGION`] at least), index
-    /// included.
-    pub(super) fn new(bytes: usize, rng: &mut Rng) -> Self {
-        let bytes = bytes.max(MIN_REGION);
-        let count = (bytes / SHARD).clamp(1, MAX_SHARDS);
-        let shards = (0..count)
-            .map(|_| Mutex::new(Shard::new(bytes / count - size_of::<Mutex<Shard>>())))
-            .collect();
-        Self { hasher: SipHasher13::new_with_key(&rng.random()), shards, bytes }
+    /// What lies in the memory, which is zeroed or was written by an earlier region of the same
+    /// plan and key; whatever lies there, what comes of it is a map.
+    pub(super) fn new(memory: &Arc<Memory>, plan: Plan, key: &[u8; 16]) -> Self {
+        let mut region = Self {
+            memory: Arc::clone(memory),
+            plan,
+            hasher: SipHasher13::new_with_key(key),
+            writers: Box::default(),
+        };
+        region.writers = (0..plan.shards).map(|i| Mutex::new(region.shard(i).writer())).collect();
+        region
     }
 
     /// Shows `f` the value last put for `key`, unless it has expired or was forgotten.
@@ -71,60 +123,76 @@ impl Region {
         f: impl FnOnce(&[u8]) -> R,
     ) -> Option<R> {
         let hash = self.hasher.hash(key);
-        self.shard(hash).get(hash, key, now).map(f)
+        let shard = self.shard(self.shard_of(hash));
+        with_buffer(|buffer| shard.get(hash, key, now, buffer).map(f))
     }
 
     /// Puts a value for `key`, to be dropped at `expires`. Returns false when it is too large to
     /// be kept; a former value is removed all the same.
     pub(super) fn put(&self, key: &[u8], value: &[u8], expires: UnixTime, now: UnixTime) -> bool {
         let hash = self.hasher.hash(key);
-        self.shard(hash).put(hash, key, value, expires, now)
+        let (shard, mut writer) = self.locked(self.shard_of(hash));
+        shard.put(&mut writer, hash, key, value, expires, now)
     }
 
     /// Removes the value of `key`.
     pub(super) fn remove(&self, key: &[u8]) {
         let hash = self.hasher.hash(key);
-        self.shard(hash).remove(hash, key);
+        let (shard, mut writer) = self.locked(self.shard_of(hash));
+        shard.remove(&mut writer, hash, key);
     }
 
     /// Shows `f` every key and value with its expiry, in no order, expired ones included; those
     /// for which it returns false are removed. One shard is locked at a time.
     pub(super) fn retain(&self, mut f: impl FnMut(&[u8], &[u8], UnixTime) -> bool) {
-        self.shards.iter().for_each(|shard| lock(shard).retain(&mut f));
+        // Memory of its own: `f` may look something up.
+        let mut buffer = vec![0; LONGEST];
+        for i in 0..self.plan.shards {
+            let (shard, mut writer) = self.locked(i);
+            shard.retain(&mut writer, &mut buffer, &mut f);
+        }
     }
 
     /// Removes everything.
     pub(super) fn clear(&self) {
-        self.shards.iter().for_each(|shard| lock(shard).reset());
+        for i in 0..self.plan.shards {
+            let (shard, mut writer) = self.locked(i);
+            shard.clear(&mut writer);
+        }
     }
 
-    /// How much is used.
+    /// How much is used. Looks at every slot.
     pub(super) fn usage(&self) -> Usage {
-        let mut usage = Usage { bound: self.bytes, ..Usage::default() };
-        for shard in &self.shards {
-            let shard = lock(shard);
-            usage.entries += shard.entries();
-            usage.used += shard.used();
+        let mut usage = Usage { bound: self.plan.octets, ..Usage::default() };
+        for i in 0..self.plan.shards {
+            usage.entries += self.shard(i).entries();
+            usage.used += self.shard(i).used();
         }
         usage
     }
 
-    /// Octets allocated: never more than was asked for.
-    #[cfg(test)]
-    fn allocated(&self) -> usize {
-        let shards = self.shards.iter().map(|shard| lock(shard).fixed_bytes()).sum::<usize>();
-        shards + size_of_val(&*self.shards)
+    fn shard(&self, i: usize) -> Shard<'_> {
+        let len = self.plan.shard_words();
+        let words: &[AtomicU64] = &self.memory.words()[self.plan.first_word + i * len..][..len];
+        Shard::new(words, self.plan.geometry)
     }
 
-    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
-        lock(&self.shards[reduce(hash >> 32, self.shards.len())])
+    fn shard_of(&self, hash: u64) -> usize {
+        reduce(hash >> 32, self.plan.shards)
+    }
+
+    fn locked(&self, i: usize) -> (Shard<'_>, MutexGuard<'_, Writer>) {
+        let writer = self.writers[i].lock().unwrap_or_else(PoisonError::into_inner);
+        (self.shard(i), writer)
     }
 }
 
-/// A panic while the lock was held cannot have left an entry half written that a slot points to:
-/// slots are published last.
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+/// Lends the buffer of this thread, or another one to somebody who is called while it is lent.
+fn with_buffer<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
+    BUFFER.with(|buffer| match buffer.try_borrow_mut() {
+        Ok(mut buffer) => f(&mut *buffer),
+        Err(_) => f(&mut vec![0; LONGEST]),
+    })
 }
 
 #[cfg(test)]
@@ -132,17 +200,12 @@ mod tests {
     use std::collections::HashMap;
 
     use proptest::prelude::*;
-    use rand::SeedableRng;
 
     use super::*;
-    use crate::clock::Rng;
+    use crate::cache::testing::region;
 
     const NOW: UnixTime = UnixTime(1_000);
     const LATER: UnixTime = UnixTime(2_000);
-
-    fn region(bytes: usize) -> Region {
-        Region::new(bytes, &mut Rng::seed_from_u64(1))
-    }
 
     fn get(region: &Region, key: &[u8]) -> Option<Vec<u8>> {
         region.get(key, NOW, <[u8]>::to_vec)
@@ -153,8 +216,8 @@ mod tests {
         for bytes in [0, 1, 16 << 10, 50_000, 1 << 20, 4 << 20, (4 << 20) + 12_345, 300 << 20] {
             let region = region(bytes);
             let bound = bytes.max(MIN_REGION);
-            assert!(region.allocated() <= bound, "{bytes}: {}", region.allocated());
-            assert!(region.allocated() > bound * 9 / 10, "{bytes}: {}", region.allocated());
+            let taken = 8 * region.plan.end();
+            assert!(taken <= bound && taken > bound * 9 / 10, "{bytes}: {taken}");
             assert_eq!(region.usage().bound, bound);
         }
     }
@@ -207,16 +270,19 @@ mod tests {
 
     #[test]
     fn entries_of_any_size_come_and_go_within_the_bound() {
-        for (case, size) in [("tiny", 0), ("odd", 333), ("segment", 60 << 10)] {
+        for (case, size, count) in
+            [("tiny", 0, 60_000), ("odd", 333, 20_000), ("segment", 60 << 10, 500)]
+        {
             let region = region(2 << 20);
-            for i in 0..20_000u32 {
-                let key = i.to_be_bytes();
+            for i in 0..count {
+                let key = u32::to_be_bytes(i);
                 region.put(&key, &vec![1; size], LATER, NOW);
                 assert_eq!(region.get(&key, NOW, <[u8]>::len), Some(size), "{case}: the newest");
             }
             let usage = region.usage();
             assert!(usage.used <= usage.bound, "{case}: {usage:?}");
-            assert!(usage.entries > 10 && usage.entries < 20_000, "{case}: {usage:?}");
+            let entries = 10..usize::try_from(count).unwrap();
+            assert!(entries.contains(&usage.entries), "{case}: {usage:?}");
         }
     }
 

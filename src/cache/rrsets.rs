@@ -3,7 +3,7 @@
 use super::codec::{Key, Reader, put_len, put_name, put_octets};
 use super::region::{Region, Usage};
 use super::settings::Settings;
-use crate::clock::{Now, Rng, UnixTime};
+use crate::clock::{Now, UnixTime};
 use crate::status::SecurityStatus;
 use crate::wire::{Class, Name, Rdata, RecordType, Rrset};
 
@@ -64,8 +64,8 @@ pub(super) struct Rrsets {
 }
 
 impl Rrsets {
-    pub(super) fn new(bytes: usize, rng: &mut Rng) -> Self {
-        Self { region: Region::new(bytes, rng) }
+    pub(super) fn new(region: Region) -> Self {
+        Self { region }
     }
 
     pub(super) fn get(&self, owner: &Name, rtype: RecordType, now: Now) -> Option<CachedRrset> {
@@ -186,11 +186,11 @@ fn list(reader: &mut Reader<'_>) -> Option<Vec<Rdata>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::testing::{a, at, name, rng, signed};
+    use crate::cache::testing::{a, at, name, region, signed};
     use crate::config::Config;
 
     fn store() -> (Rrsets, Settings) {
-        (Rrsets::new(1 << 20, &mut rng()), Settings::new(&Config::default()))
+        (Rrsets::new(region(1 << 20)), Settings::new(&Config::default()))
     }
 
     fn get(rrsets: &Rrsets, seconds: u64) -> Option<CachedRrset> {

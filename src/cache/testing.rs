@@ -1,7 +1,11 @@
 //! What the tests of the cache are made of.
 
+use std::sync::Arc;
+
 use rand::SeedableRng;
 
+use super::memory::Memory;
+use super::region::{Plan, Region};
 use super::{Answer, Cache, Hit, HotEdns, HotQuery};
 use crate::clock::{Mono, Now, Rng, UnixTime};
 use crate::config::Config;
@@ -16,6 +20,12 @@ pub(super) fn at(seconds: u64) -> Now {
 
 pub(super) fn rng() -> Rng {
     Rng::seed_from_u64(7)
+}
+
+/// A region of its own.
+pub(super) fn region(octets: usize) -> Region {
+    let plan = Plan::new(0, octets);
+    Region::new(&Arc::new(Memory::anonymous(8 * plan.end()).unwrap()), plan, &[1; 16])
 }
 
 /// A cache with a configuration changed by `change`.
