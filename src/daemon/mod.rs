@@ -8,6 +8,7 @@ mod args;
 mod compare;
 mod confine;
 mod deal;
+mod heritage;
 mod operators;
 mod policy_zones;
 mod prepare;
@@ -16,6 +17,7 @@ mod worker;
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
@@ -24,15 +26,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use clap::Parser;
 use nix::errno::Errno;
-use rand::SeedableRng;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tracing::{error, info};
 
-use crate::cache::Cache;
-use crate::clock::Rng;
 use crate::control::Order;
 use crate::frontend::Shared;
 use crate::logging;
@@ -108,9 +107,10 @@ fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
     let prepared = prepare(args).map_err(|refusal| refuse(&notifier, &refusal))?;
     let Prepared { config, settings, files, mut claimed } = prepared;
     let count = deal::workers(config.num_threads, &claimed.udp);
+    let cache = heritage::open(claimed.cache.take(), &config, &notifier);
     let shared = Arc::new(Shared {
         policy: ArcSwap::from_pointee(reload::policy_of(&config)),
-        cache: Arc::new(Cache::new(&config, &mut Rng::from_rng(&mut rand::rng()))),
+        cache: Arc::new(cache),
         metrics: Arc::new(Metrics::new(count)),
         config: Arc::new(ArcSwap::from_pointee(config)),
     });
@@ -195,6 +195,9 @@ impl Daemon {
                 error!("a worker had panicked");
             }
         }
+        if code == exit::OK {
+            self.shared.cache.release();
+        }
         ExitCode::from(code)
     }
 
@@ -205,6 +208,7 @@ impl Daemon {
         let mut status = tokio::time::interval(STATUS_INTERVAL);
         let mut unlogged = Duration::ZERO;
         let mut watchdog = Watchdog::new(&self.notifier, &self.workers);
+        let mut probation = pin!(tokio::time::sleep(heritage::PROBATION));
         loop {
             tokio::select! {
                 biased;
@@ -225,6 +229,7 @@ impl Daemon {
                     }
                 },
                 _ = signals.reopen.recv() => info!("there is no log file to reopen"),
+                () = &mut probation, if !probation.is_elapsed() => self.shared.cache.proven(),
                 () = watchdog.due() => watchdog.feed(&self.notifier, &self.workers),
                 _ = status.tick() => {
                     self.notifier.status(&self.status());
