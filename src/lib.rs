@@ -9,13 +9,13 @@
 //! A module names only modules in rows below its own; `tests/layers.rs` enforces it.
 //!
 //! ```text
-//!  8  daemon   launch                          startup, signals, reload, stop
+//!  8  daemon   launch   checkconf               startup, signals, reload, stop
 //!  7  frontend  control   lab                  clients and operators; an Internet of our own
 //!  6  engine                                   tokio: one worker per thread; performs actions
 //!  ─────────────── async and system calls above, pure below ───────────────
 //!  5  mesh                                     questions in flight: joins equal ones, subqueries
 //!  4  iterator │ validator │ policy            sans-IO state machines; may this client ask
-//!  3  cache │ egress │ authority               shared memory; the way out; copies of zones
+//!  3  cache │ egress │ authority │ units       shared memory; the way out; copies of zones
 //!  2  config  metrics  logging  systemd  sandbox  state
 //!  1  wire  budget                             names, messages, records; limits on work
 //!  0  clock  status                            time, verdicts
@@ -24,6 +24,7 @@
 pub mod authority;
 pub mod budget;
 pub mod cache;
+pub mod checkconf;
 pub mod clock;
 pub mod config;
 pub mod control;
@@ -42,5 +43,6 @@ pub mod sandbox;
 pub mod state;
 pub mod status;
 pub mod systemd;
+pub mod units;
 pub mod validator;
 pub mod wire;

@@ -150,6 +150,7 @@ from_first!(
     ValDate = shape::date,
     Ede = ede,
     Vec<Module> = shape::modules,
+    Vec<u16> = shape::ports,
     Vec<Iterations> = shape::iterations,
 );
 

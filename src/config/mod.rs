@@ -82,6 +82,8 @@ pub struct Loaded {
     pub notices: Vec<Notice>,
     /// The file that was read, includes aside; none for the built-in defaults.
     pub path: Option<PathBuf>,
+    /// The files with their text, for places in them.
+    pub sources: Sources,
     /// Every file that was read or looked for, and the patterns for files to include: what the next
     /// load will want to read.
     pub files: Vec<PathBuf>,
@@ -149,5 +151,5 @@ fn finished(mut parser: Parser, path: Option<&Path>) -> Result<Loaded, Errors> {
         .map(|(span, kind)| Notice { place: span.map(|span| sources.place(span)), kind })
         .collect();
     let path = path.map(Path::to_owned);
-    Ok(Loaded { config, settings, notices, path, files: looked_for })
+    Ok(Loaded { config, settings, notices, path, sources, files: looked_for })
 }

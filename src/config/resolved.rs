@@ -33,6 +33,22 @@ pub struct Config {
     pub interfaces: Vec<SocketAddr>,
     /// `interface:` lines that name a network interface, as written.
     pub interface_names: Vec<String>,
+    /// Listeners are on all addresses, whatever [`Config::interfaces`] says.
+    pub interface_automatic: bool,
+    /// The ports of those; empty: [`Config::port`].
+    pub interface_automatic_ports: Vec<u16>,
+    /// Bytes that UDP listeners may have waiting to be read; 0: the system decides.
+    pub so_rcvbuf: u32,
+    /// Bytes that UDP listeners may have waiting to be sent; 0: the system decides.
+    pub so_sndbuf: u32,
+    /// One UDP listener per thread on each address.
+    pub so_reuseport: bool,
+    /// Listeners may have addresses that others have.
+    pub ip_transparent: bool,
+    /// Listeners may have addresses that nobody has yet.
+    pub ip_freebind: bool,
+    /// Differentiated services code point of what listeners send.
+    pub ip_dscp: u8,
     /// Port on which streams speak TLS (RFC 7858).
     pub tls_port: u16,
     /// Further ports on which streams speak TLS.
@@ -407,6 +423,14 @@ impl Default for Config {
             port: 53,
             interfaces: vec![(Ipv4Addr::LOCALHOST, 53).into(), (Ipv6Addr::LOCALHOST, 53).into()],
             interface_names: Vec::new(),
+            interface_automatic: false,
+            interface_automatic_ports: Vec::new(),
+            so_rcvbuf: 0,
+            so_sndbuf: 4 << 20,
+            so_reuseport: true,
+            ip_transparent: false,
+            ip_freebind: false,
+            ip_dscp: 0,
             tls_port: 853,
             tls_additional_port: Vec::new(),
             https_port: 443,

@@ -11,11 +11,11 @@ pub struct Settings {
     given: HashMap<(Clause, &'static str), Given>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Given {
     values: Vec<String>,
-    /// Where the last one stands.
-    span: Span,
+    /// Where each of them stands.
+    spans: Vec<Span>,
 }
 
 impl Settings {
@@ -38,25 +38,34 @@ impl Settings {
             .is_some_and(|row| self.given.contains_key(&(row.clause, row.name)))
     }
 
+    /// The values of an option as they were written, each with its place in
+    /// [`Loaded::sources`](super::Loaded::sources); nothing when it was not given. Clauses as in
+    /// [`get`](Self::get).
+    pub fn written(&self, name: &str) -> impl Iterator<Item = (&str, Span)> {
+        let mut clauses = Clause::NAMES.iter().map(|row| row.1).filter(|c| !c.is_named());
+        let row = clauses.find_map(|clause| table::find(clause, name));
+        let given = row.and_then(|row| self.given.get(&(row.clause, row.name)));
+        given.into_iter().flat_map(|given| {
+            given.values.iter().map(String::as_str).zip(given.spans.iter().copied())
+        })
+    }
+
     /// Notes that an option was given.
     pub(super) fn record(&mut self, row: &Directive, value: String, span: Span) {
         if row.clause.is_named() {
             return;
         }
-        match self.given.get_mut(&(row.clause, row.name)) {
-            Some(given) if row.list => {
-                given.values.push(value);
-                given.span = span;
-            }
-            _ => {
-                let given = Given { values: vec![value], span };
-                self.given.insert((row.clause, row.name), given);
-            }
+        let given = self.given.entry((row.clause, row.name)).or_default();
+        if !row.list {
+            given.values.clear();
+            given.spans.clear();
         }
+        given.values.push(value);
+        given.spans.push(span);
     }
 
     /// Where an option of `server:` was given last.
     pub(super) fn span(&self, name: &'static str) -> Option<Span> {
-        self.given.get(&(Clause::Server, name)).map(|given| given.span)
+        self.given.get(&(Clause::Server, name)).and_then(|given| given.spans.last().copied())
     }
 }

@@ -44,6 +44,8 @@ pub enum Shape {
     Name,
     /// A port, or `LOW-HIGH`.
     PortRange,
+    /// Ports, with spaces between them.
+    Ports,
     /// Names of modules, in order.
     Modules,
     /// A date as in RRSIG records, seconds since 1970, or -1.
@@ -88,6 +90,7 @@ impl fmt::Display for Shape {
             Self::Prefix64 => f.write_str("IPv6 address/32, 40, 48, 56, 64 or 96"),
             Self::Name => f.write_str("a domain name"),
             Self::PortRange => f.write_str("a port or low-high"),
+            Self::Ports => f.write_str("ports"),
             Self::Modules => f.write_str("names of modules"),
             Self::Date => f.write_str("a date, seconds or -1"),
             Self::Iterations => f.write_str("pairs of key size and iterations"),
@@ -162,6 +165,7 @@ impl Shape {
             Self::Prefix64 => prefix64(text).map(drop)?,
             Self::Name => text.parse::<Name>().map(drop)?,
             Self::PortRange => port_range(text).map(drop)?,
+            Self::Ports => ports(text).map(drop)?,
             Self::Modules => modules(text).map(drop)?,
             Self::Date => date(text).map(drop)?,
             Self::Iterations => iterations(text).map(drop)?,
@@ -247,6 +251,11 @@ pub(super) fn address(text: &str) -> Result<IpAddr, ValueError> {
 
 fn port(text: &str) -> Result<u16, ValueError> {
     text.parse().ok().filter(|port| *port != 0).ok_or(ValueError::Port)
+}
+
+/// As many ports as there are words.
+pub(super) fn ports(text: &str) -> Result<Vec<u16>, ValueError> {
+    text.split_ascii_whitespace().map(port).collect()
 }
 
 /// What an `interface:` line names.

@@ -1,19 +1,64 @@
 //! What was passed against what is configured: every mismatch is named.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::{RcvBuf, SndBuf};
+
 use crate::config::Config;
-use crate::systemd::claim::{Claimed, ControlListener};
+use crate::systemd::claim::{Claimed, ControlListener, Listener};
+use crate::units::SERVED;
+
+/// Options that say where there are sockets. Without any of them whatever was passed is right.
+pub(super) const LISTENERS: [&str; 4] =
+    ["interface", "interface-automatic", "interface-automatic-ports", "port"];
+
+/// Who passed the sockets, and so how a mismatch is mended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Passer {
+    /// systemd, by its units.
+    Systemd,
+    /// Somebody else: the launcher, or another service manager.
+    Other,
+}
+
+impl Passer {
+    /// systemd says so to the process that it starts.
+    pub(super) fn from_env() -> Self {
+        let own = std::process::id().to_string();
+        let started = std::env::var("SYSTEMD_EXEC_PID").is_ok_and(|pid| pid == own);
+        if started { Self::Systemd } else { Self::Other }
+    }
+
+    /// What to do about a socket of this unit, for the end of a sentence.
+    fn mend(self, unit: &str, option: &str) -> String {
+        match self {
+            Self::Systemd => format!(
+                "; to have it so: systemctl daemon-reload && systemctl restart {unit} (what the \
+                 unit becomes: prebound-checkconf --units)"
+            ),
+            Self::Other => format!("; the launcher's option for it is {option}"),
+        }
+    }
+
+    fn mend_listener(self) -> String {
+        self.mend("prebound.socket", "--listen ADDRESS")
+    }
+
+    fn mend_control(self) -> String {
+        self.mend("prebound-control.socket", "--control PATH")
+    }
+}
 
 /// One sentence per configured address that nobody passed a socket for, and per passed socket that
-/// is not configured. For configurations with `interface:` lines; without them whatever was passed
-/// is right.
-pub(super) fn mismatches(config: &Config, claimed: &Claimed) -> Vec<String> {
+/// is not configured, with what mends it. For configurations with one of [`LISTENERS`].
+pub(super) fn mismatches(config: &Config, claimed: &Claimed, passer: Passer) -> Vec<String> {
     let mut out = Vec::new();
     let tls_ports = tls_ports(config);
+    let interfaces = configured(config);
     let wanted = |wants: &dyn Fn(u16) -> bool| {
-        config.interfaces.iter().filter(|address| wants(address.port())).copied().collect()
+        interfaces.iter().filter(|address| wants(address.port())).copied().collect()
     };
     let tls: Vec<SocketAddr> = wanted(&|port| tls_ports.contains(&port));
     let https: Vec<SocketAddr> = wanted(&|port| port == config.https_port);
@@ -26,16 +71,21 @@ pub(super) fn mismatches(config: &Config, claimed: &Claimed) -> Vec<String> {
         ));
     }
     let sets = [
-        ("UDP", config.do_udp, dns.clone(), &claimed.udp),
-        ("TCP", config.do_tcp, dns, &claimed.tcp),
-        ("TLS", true, tls, &claimed.tls),
-        ("HTTPS", true, https, &claimed.https),
+        ("UDP", true, config.do_udp, dns.clone(), &claimed.udp),
+        ("TCP", true, config.do_tcp, dns, &claimed.tcp),
+        ("TLS", SERVED.tls, true, tls, &claimed.tls),
+        ("HTTPS", SERVED.https, true, https, &claimed.https),
     ];
-    for (transport, enabled, configured, passed) in sets {
+    let mend = passer.mend_listener();
+    for (transport, served, enabled, configured, passed) in sets {
         for address in configured.iter().filter(|_| enabled) {
-            if !passed.iter().any(|listener| covers(listener.local, *address)) {
+            if !served {
                 out.push(format!(
-                    "interface {address} is configured, but no {transport} socket for it was passed"
+                    "interface {address} is configured, but {transport} is not served by this version"
+                ));
+            } else if !passed.iter().any(|listener| covers(listener.local, *address)) {
+                out.push(format!(
+                    "interface {address} is configured, but no {transport} socket for it was passed{mend}"
                 ));
             }
         }
@@ -44,7 +94,7 @@ pub(super) fn mismatches(config: &Config, claimed: &Claimed) -> Vec<String> {
             let unknown = !known && config.interface_names.is_empty();
             if !enabled || unknown {
                 out.push(format!(
-                    "{transport} socket {} ({}) was passed, but is not configured by interface:",
+                    "{transport} socket {} ({}) was passed, but is not configured by interface: or port:{mend}",
                     listener.local, listener.label
                 ));
             }
@@ -54,15 +104,65 @@ pub(super) fn mismatches(config: &Config, claimed: &Claimed) -> Vec<String> {
     out
 }
 
+/// Where the configuration has us listen, of the families that are switched on.
+fn configured(config: &Config) -> Vec<SocketAddr> {
+    let all = |port| [(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()];
+    let addresses: Vec<SocketAddr> = match &*config.interface_automatic_ports {
+        _ if !config.interface_automatic => config.interfaces.clone(),
+        [] => all(config.port).into(),
+        ports => ports.iter().flat_map(|&port| all(port)).collect(),
+    };
+    let family = |address: &SocketAddr| match address {
+        SocketAddr::V4(_) => config.do_ip4,
+        SocketAddr::V6(_) => config.do_ip6,
+    };
+    addresses.into_iter().filter(family).collect()
+}
+
+/// One sentence per UDP socket whose buffers are smaller than `so-rcvbuf:` and `so-sndbuf:` say,
+/// which were given as told.
+pub(super) fn buffer_mismatches(
+    config: &Config,
+    (receive_given, send_given): (bool, bool),
+    udp: &[Listener],
+    passer: Passer,
+) -> Vec<String> {
+    let mend = passer.mend_listener();
+    let mut out = Vec::new();
+    for listener in udp {
+        // The kernel counts its own overhead: it says twice what was asked for.
+        let receive = getsockopt(&listener.socket, RcvBuf).map_or(usize::MAX, |size| size / 2);
+        let send = getsockopt(&listener.socket, SndBuf).map_or(usize::MAX, |size| size / 2);
+        let sides = [
+            ("so-rcvbuf", receive_given, config.so_rcvbuf, receive),
+            ("so-sndbuf", send_given, config.so_sndbuf, send),
+        ];
+        for (option, given, wanted, is) in sides {
+            if given && is < usize::try_from(wanted).unwrap_or(usize::MAX) {
+                let (local, label) = (listener.local, &listener.label);
+                out.push(format!(
+                    "{option} is {wanted}, but UDP socket {local} ({label}) has {is}{mend}"
+                ));
+            }
+        }
+    }
+    out
+}
+
 /// One sentence per control socket that is configured and was not passed, or the other way round.
 /// Which sockets were passed is what counts; without `control-enable: yes` whatever was passed is
 /// right.
-pub(super) fn control_mismatches(config: &Config, passed: &[ControlListener]) -> Vec<String> {
+pub(super) fn control_mismatches(
+    config: &Config,
+    passed: &[ControlListener],
+    passer: Passer,
+) -> Vec<String> {
     if !config.control_enable {
         return Vec::new();
     }
+    let mend = passer.mend_control();
     if passed.is_empty() {
-        return vec!["control-enable is on, but no control socket was passed".to_owned()];
+        return vec![format!("control-enable is on, but no control socket was passed{mend}")];
     }
     let mut out = Vec::new();
     let is_passed = |path: &Path| passed.iter().any(|known| known.path.as_deref() == Some(path));
@@ -74,14 +174,16 @@ pub(super) fn control_mismatches(config: &Config, passed: &[ControlListener]) ->
         .collect();
     for path in paths.iter().filter(|path| !is_passed(path)) {
         let path = path.display();
-        out.push(format!("control-interface {path}: no control socket with this path was passed"));
+        out.push(format!(
+            "control-interface {path}: no control socket with this path was passed{mend}"
+        ));
     }
     for listener in passed.iter().filter(|_| !paths.is_empty()) {
         if let Some(path) = listener.path.as_deref()
             && !paths.contains(&path)
         {
             out.push(format!(
-                "control socket {} ({}) was passed, but is not configured by control-interface:",
+                "control socket {} ({}) was passed, but is not configured by control-interface:{mend}",
                 path.display(),
                 listener.label
             ));
@@ -107,7 +209,7 @@ mod tests {
     use std::fs::File;
 
     use super::*;
-    use crate::systemd::claim::{Label, Listener};
+    use crate::systemd::claim::Label;
 
     fn listener(number: i32, local: &str) -> Listener {
         Listener {
@@ -126,19 +228,61 @@ mod tests {
         };
         let interfaces = ["127.0.0.1:53", "192.0.2.1:5353"].map(|text| text.parse().unwrap());
         let mut config = Config { interfaces: interfaces.into(), ..Config::default() };
-        let found = mismatches(&config, &claimed);
+        let found = mismatches(&config, &claimed, Passer::Systemd);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains("192.0.2.1:5353") && found[0].contains("no TCP socket"));
+        assert!(found[0].contains("systemctl restart prebound.socket"), "what mends it: {found:?}");
+        let found = mismatches(&config, &claimed, Passer::Other);
+        assert!(found[0].contains("--listen"), "what mends it: {found:?}");
 
         config.interfaces = vec!["127.0.0.1:53".parse().unwrap()];
-        let found = mismatches(&config, &claimed);
+        let found = mismatches(&config, &claimed, Passer::Systemd);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains("0.0.0.0:5353") && found[0].contains('4'));
 
         config.interface_names = vec!["eth0".to_owned()];
-        let found = mismatches(&config, &claimed);
+        let found = mismatches(&config, &claimed, Passer::Systemd);
         assert_eq!(found.len(), 1, "which sockets are those of eth0 is not known: {found:?}");
         assert!(found[0].contains("eth0"));
+    }
+
+    #[test]
+    fn listeners_on_all_addresses_are_compared_with_those() {
+        let claimed = Claimed {
+            udp: vec![listener(3, "0.0.0.0:53"), listener(4, "[::]:53")],
+            ..Claimed::default()
+        };
+        let mut config = Config {
+            interfaces: vec!["192.0.2.1:53".parse().unwrap()],
+            interface_automatic: true,
+            do_tcp: false,
+            ..Config::default()
+        };
+        assert_eq!(mismatches(&config, &claimed, Passer::Systemd), [] as [&str; 0]);
+        config.interface_automatic_ports = vec![53, 5353];
+        assert_eq!(
+            mismatches(&config, &claimed, Passer::Systemd).len(),
+            2,
+            "both families of 5353"
+        );
+        config.do_ip6 = false;
+        let found = mismatches(&config, &claimed, Passer::Systemd);
+        assert!(found.len() == 2 && found[1].contains("[::]:53"), "{found:?}");
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test makes what it passes")]
+    fn buffers_smaller_than_configured_are_named() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let local = socket.local_addr().unwrap();
+        let label = Label { number: 3, name: "dns".into() };
+        let udp = [Listener { socket: socket.into(), local, label }];
+        // More than any machine gives, and less than any.
+        let config = Config { so_rcvbuf: 1 << 30, so_sndbuf: 1, ..Config::default() };
+        let found = buffer_mismatches(&config, (true, true), &udp, Passer::Systemd);
+        assert!(found.len() == 1 && found[0].starts_with("so-rcvbuf is 1073741824"), "{found:?}");
+        assert!(found[0].contains("systemctl restart prebound.socket"), "{found:?}");
+        assert!(buffer_mismatches(&config, (false, true), &udp, Passer::Systemd).is_empty());
     }
 
     #[test]
@@ -149,8 +293,11 @@ mod tests {
             tls_additional_port: vec![8853],
             ..Config::default()
         };
-        let found = mismatches(&config, &Claimed::default());
-        assert!(found.len() == 2 && found.iter().all(|line| line.contains("no TLS")), "{found:?}");
+        let found = mismatches(&config, &Claimed::default(), Passer::Other);
+        assert!(
+            found.len() == 2 && found.iter().all(|line| line.contains("TLS is not served")),
+            "{found:?}"
+        );
     }
 
     #[test]
@@ -176,7 +323,8 @@ mod tests {
             let control_interface = configured.iter().map(ToString::to_string).collect();
             let config = Config { control_enable, control_interface, ..Config::default() };
             let passed: Vec<_> = passed.iter().map(|path| control(path)).collect();
-            let found = control_mismatches(&config, &passed);
+            let found = control_mismatches(&config, &passed, Passer::Systemd);
+            assert!(found.iter().all(|line| line.contains("restart prebound-control.socket")));
             assert_eq!(found.len(), expected, "{configured:?}: {found:?}");
         }
     }

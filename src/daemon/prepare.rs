@@ -59,17 +59,27 @@ pub(super) fn prepare(args: &Args) -> Result<Prepared, Refusal> {
     // Fails only when called twice.
     let _ = logging::init("prebound", config.verbosity.saturating_add(args.verbose));
     reload::announce(&notices);
-    if settings.is_given("interface") {
-        for mismatch in compare::mismatches(&config, &claimed) {
-            warn!("{mismatch}");
-        }
-    }
-    for mismatch in compare::control_mismatches(&config, &claimed.control) {
+    for mismatch in mismatches(&config, &settings, &claimed) {
         warn!("{mismatch}");
     }
     let from = path.map_or_else(|| "built-in defaults".into(), |path| path.display().to_string());
     info!(configuration = from, "starting");
     Ok(Prepared { config, settings, files, claimed })
+}
+
+/// Every difference between what is configured and what was passed.
+fn mismatches(config: &Config, settings: &Settings, claimed: &Claimed) -> Vec<String> {
+    let passer = compare::Passer::from_env();
+    let given = |option: &&str| settings.is_given(option);
+    let mut found = if compare::LISTENERS.iter().any(given) {
+        compare::mismatches(config, claimed, passer)
+    } else {
+        Vec::new()
+    };
+    let buffers = (given(&"so-rcvbuf"), given(&"so-sndbuf"));
+    found.extend(compare::buffer_mismatches(config, buffers, &claimed.udp, passer));
+    found.extend(compare::control_mismatches(config, &claimed.control, passer));
+    found
 }
 
 /// Whether we can serve every socket that was passed.

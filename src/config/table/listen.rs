@@ -6,7 +6,7 @@ use crate::config::draft;
 use crate::config::net::AccessAction;
 use crate::config::shape::NO_MAX;
 use crate::config::shape::Shape::{
-    Interface, Netblock, Number, OneOf, Pair, Path, PortRange, PowerOfTwo, Size, Text, YesNo,
+    Interface, Netblock, Number, OneOf, Pair, Path, PortRange, Ports, PowerOfTwo, Size, Text, YesNo,
 };
 use crate::config::shape::spellings;
 
@@ -72,21 +72,21 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Port of interfaces that are written without one."
     "interface" Interface, "", list(draft::interface);
     "Address, with @PORT or without, that clients are expected to find us at."
-    "interface-automatic" YesNo, "no", ignored(why::SOCKETS);
+    "interface-automatic" YesNo, "no", set(interface_automatic);
     "Listen on all addresses and answer from the one that was asked."
-    "interface-automatic-ports" Text, "", ignored(why::SOCKETS);
-    "Ports that interface-automatic listens on."
-    "so-rcvbuf" Size, "0", ignored(why::SOCKETS);
+    "interface-automatic-ports" Ports, "", set(interface_automatic_ports);
+    "Ports that interface-automatic listens on, with spaces between them; that of port by default."
+    "so-rcvbuf" Size, "0", set(so_rcvbuf);
     "Receive buffer of UDP listeners; 0 leaves it to the system."
-    "so-sndbuf" Size, "4194304", ignored(why::SOCKETS);
+    "so-sndbuf" Size, "4194304", set(so_sndbuf);
     "Send buffer of UDP listeners; 0 leaves it to the system."
-    "so-reuseport" YesNo, "yes", ignored(why::SOCKETS);
+    "so-reuseport" YesNo, "yes", set(so_reuseport);
     "One listener per thread on the same address."
-    "ip-transparent" YesNo, "no", ignored(why::SOCKETS);
+    "ip-transparent" YesNo, "no", set(ip_transparent);
     "Listen on addresses the host does not have."
-    "ip-freebind" YesNo, "no", ignored(why::SOCKETS);
+    "ip-freebind" YesNo, "no", set(ip_freebind);
     "Listen on addresses the host does not have yet."
-    "ip-dscp" Number(0, 63), "0", ignored(why::SOCKETS);
+    "ip-dscp" Number(0, 63), "0", set(ip_dscp);
     "Differentiated services code point of our packets."
     "do-ip4" YesNo, "yes", set(do_ip4);
     "Serve and ask over IPv4."

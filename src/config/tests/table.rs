@@ -86,7 +86,7 @@ fn other_spellings_lead_to_the_same_option() {
 fn options_without_effect_are_noticed_once_and_only_when_it_matters() {
     let loaded = read(
         "server:\n do-daemonize: no\n username: \"\"\n use-syslog: no\n chroot: \"\"\n pidfile: \"\"\n\
-         so-reuseport: yes\n msg-cache-slabs: 8\n so-reuseport: no\n so-reuseport: no\n\
+         tcp-mss: 0\n msg-cache-slabs: 8\n tcp-mss: 1\n tcp-mss: 2\n\
          python:\n python-script: x.py\nserver: module-config: \"python validator iterator\"\n",
     )
     .expect("valid");
@@ -95,7 +95,7 @@ fn options_without_effect_are_noticed_once_and_only_when_it_matters() {
         shown,
         [
             "test.conf:8: 'msg-cache-slabs' has no effect: the cache is not divided into slabs",
-            "test.conf:9: 'so-reuseport' (given 2 times) has no effect: whoever starts the daemon opens its listeners",
+            "test.conf:9: 'tcp-mss' (given 2 times) has no effect: whoever starts the daemon opens its listeners",
             "test.conf:12: 'python-script' in 'python:' has no effect: its module is not supported",
             "test.conf:13: module 'python' is not supported and skipped",
         ]

@@ -1,0 +1,5 @@
+//! The `prebound-checkconf` program.
+
+fn main() -> std::process::ExitCode {
+    prebound::checkconf::main()
+}

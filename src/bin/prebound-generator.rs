@@ -1,0 +1,5 @@
+//! The `prebound-generator` program.
+
+fn main() -> std::process::ExitCode {
+    prebound::units::generator::main()
+}
