@@ -18,7 +18,7 @@ use prebound::clock::Rng;
 use prebound::config::{Config, Ede};
 use prebound::frontend::{Ask, Resolver, Shared, Worker, tcp, udp};
 use prebound::metrics::{Metrics, Stat};
-use prebound::policy::Policy;
+use prebound::policy::{Cookies, Policy};
 use prebound::status::{Reason, SecurityStatus};
 use prebound::wire::{
     Builder, Class, Edns, EdnsOption, Header, Message, Name, Question, Rcode, Rdata, Record,
@@ -90,6 +90,10 @@ impl Server {
         let [udp_at, tcp_at] = addresses.map(|address| at(address.port()));
         let shared = Arc::new(Shared {
             policy: ArcSwap::from_pointee(Policy::new(&config, "host")),
+            cookies: ArcSwap::from_pointee(Cookies::new(
+                &config.cookie_secrets,
+                &mut Rng::seed_from_u64(1),
+            )),
             cache: Arc::new(Cache::new(&config, &mut Rng::seed_from_u64(1))),
             metrics: Arc::new(Metrics::new(1)),
             config: Arc::new(ArcSwap::from_pointee(config)),
@@ -435,4 +439,60 @@ fn a_client_that_asked_once_for_keepalive_is_told_with_each_answer() {
         stream.write_all(&framed(&query(1, "1.example.", Some(edns)))).unwrap();
         assert_eq!(read(&mut stream).edns.unwrap().options.len(), told, "RFC 7828 §3.3.2");
     }
+}
+
+/// The answer to a query with that cookie, and the cookie in it.
+fn ask_with_cookie(socket: &UdpSocket, cookie: Option<Vec<u8>>) -> (Message, Option<Vec<u8>>) {
+    let mut edns = Edns::new(1232, false);
+    edns.options.extend(cookie.map(|data| EdnsOption { code: EdnsOption::COOKIE, data }));
+    let answer = ask(socket, &query(1, "1.example.", Some(edns)));
+    let mut options = answer.edns.clone().unwrap().options.into_iter();
+    let given = options.find(|option| option.code == EdnsOption::COOKIE);
+    (answer, given.map(|option| option.data))
+}
+
+#[test]
+fn a_client_comes_in_with_the_cookie_it_was_given() {
+    use prebound::config::AccessAction::AllowCookie;
+    let server = Server::start(Config {
+        access_control: vec![("127.0.0.0/8".parse().unwrap(), AllowCookie)],
+        answer_cookie: true,
+        ..Config::default()
+    });
+    let socket = server.client();
+    let (answer, given) = ask_with_cookie(&socket, None);
+    assert_eq!((answer.rcode, answer.header.tc(), given), (Rcode::REFUSED, true, None));
+    let (answer, given) = ask_with_cookie(&socket, Some(b"clients!".to_vec()));
+    let given = given.unwrap();
+    assert_eq!((answer.rcode, answer.answer.len(), given.len()), (Rcode::BADCOOKIE, 0, 24));
+    let (answer, again) = ask_with_cookie(&socket, Some(given.clone()));
+    assert_eq!((answer.rcode, answer.answer.len()), (Rcode::NOERROR, 1));
+    assert_eq!(again, Some(given.clone()), "a young cookie stays");
+    let forged = [&given[..23], &[given[23] ^ 1]].concat();
+    assert_eq!(ask_with_cookie(&socket, Some(forged)).0.rcode, Rcode::BADCOOKIE);
+    assert_eq!(ask_with_cookie(&socket, Some(vec![1; 9])).0.rcode, Rcode::FORMERR);
+    let counted = [Stat::CookieClient, Stat::CookieValid, Stat::CookieInvalid];
+    assert_eq!(counted.map(|stat| server.count(stat)), [1, 1, 1]);
+}
+
+#[test]
+fn cookies_are_not_answered_unless_configured() {
+    let server = Server::start(Config::default());
+    let (answer, given) = ask_with_cookie(&server.client(), Some(b"clients!".to_vec()));
+    assert_eq!((answer.rcode, given), (Rcode::NOERROR, None));
+}
+
+#[test]
+fn who_asks_too_often_is_answered_now_and_then() {
+    let config = Config { ip_ratelimit: 1, ip_ratelimit_factor: 2, ..Config::default() };
+    let server = Server::start(config);
+    let socket = server.client();
+    for id in 0..200 {
+        socket.send(&query(id, "1.localhost.", None)).unwrap();
+    }
+    // Every other query over the limit is answered; the test may take a second or two.
+    let answered = (0..90).map(|_| receive(&socket)).count();
+    assert_eq!(answered, 90);
+    let dropped = server.count(Stat::RateLimited);
+    assert!((90..=100).contains(&dropped), "{dropped}");
 }

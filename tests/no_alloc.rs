@@ -13,7 +13,7 @@ use prebound::clock::{Mono, Now, Rng, UnixTime};
 use prebound::config::Config;
 use prebound::frontend::{Ask, Outcome, Resolver, Shared, Source, Worker};
 use prebound::metrics::Metrics;
-use prebound::policy::Policy;
+use prebound::policy::{Cookies, Policy};
 use prebound::status::{Reason, SecurityStatus};
 use prebound::wire::{Builder, Class, Edns, Header, Question, Rcode, Rdata, RecordType, Rrset};
 use rand::SeedableRng;
@@ -140,6 +140,10 @@ fn from_datagram_to_datagram_a_hit_does_not_allocate() {
     let config = Config { edns_tcp_keepalive: true, ..Config::default() };
     let shared = Arc::new(Shared {
         policy: ArcSwap::from_pointee(Policy::new(&config, "host")),
+        cookies: ArcSwap::from_pointee(Cookies::new(
+            &config.cookie_secrets,
+            &mut Rng::seed_from_u64(1),
+        )),
         cache: Arc::new(warm()),
         metrics: Arc::new(Metrics::new(1)),
         config: Arc::new(ArcSwap::from_pointee(config)),

@@ -21,6 +21,8 @@ const BY_FUNCTION: &[(&str, &str)] = &[
     ("local-data", "local_data"),
     ("local-data-ptr", "local_data"),
     ("wait-limit-netblock", "wait_limit_netblock"),
+    ("wait-limit-cookie-netblock", "wait_limit_cookie_netblock"),
+    ("cookie-secret", "cookie_secrets"),
     ("module-config", "module_config"),
     ("root-hints", "root_hints"),
     ("fake-dsa", "fake_dsa"),
@@ -42,6 +44,10 @@ const WITHIN: &[(&str, &str)] = &[
     ("nat64_prefix", "nat64"),
     ("do_not_query_localhost", "do_not_query_address"),
     ("directory", "root_hints"),
+    ("cookie_secret_file", "cookie_secrets"),
+    ("ratelimit", "zone_ratelimit"),
+    ("ratelimit_for_domain", "zone_ratelimit"),
+    ("ratelimit_below_domain", "zone_ratelimit"),
 ];
 
 #[test]

@@ -14,6 +14,8 @@
 //! The first three share one mapping, which can outlive the process: see [`Cache::take_over`]. They
 //! take 16 kB at least, each; that and a page in front of them is exactly their memory.
 //!
+//! Rates of clients and zones (`ip-ratelimit-size`, `ratelimit-size`) are counted beside them.
+//!
 //! Delegations are a store of their own: no answer, whatever it contains, changes who is asked.
 //!
 //! Only class IN is remembered.
@@ -34,6 +36,7 @@ mod infra;
 mod keys;
 mod layout;
 mod memory;
+mod rates;
 mod region;
 mod rrsets;
 mod rules;
@@ -44,7 +47,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -66,6 +69,7 @@ use header::{Header, Plans};
 use infra::Infra;
 use keys::Keys;
 use memory::Memory;
+use rates::Rates;
 use region::Region;
 use rrsets::Rrsets;
 use settings::Settings;
@@ -85,6 +89,8 @@ pub struct Cache {
     keys: Keys,
     /// Where the first three stores are, and what is known about them.
     memory: Arc<Memory>,
+    client_rates: Rates,
+    zone_rates: Rates,
 }
 
 /// How much of each store is used.
@@ -125,6 +131,8 @@ impl Cache {
             infra: Infra::new(config.infra_cache_numhosts, rng),
             keys: Keys::new(config.key_cache_size, rng),
             memory,
+            client_rates: Rates::new(config.ip_ratelimit_size, rng),
+            zone_rates: Rates::new(config.ratelimit_size, rng),
         }
     }
 
@@ -268,6 +276,29 @@ impl Cache {
         f: impl FnOnce(&mut Server),
     ) {
         self.infra.update(server, zone, &self.settings.load(), now, f);
+    }
+
+    //--- Rates
+
+    /// Counts a query of a client; whether it sends more than `limit` in a second. With `backoff`
+    /// the limit holds until there are less.
+    pub fn client_exceeds(&self, client: IpAddr, limit: u32, backoff: bool, now: Now) -> bool {
+        self.client_rates.exceeds(&rates::client_key(client), limit, backoff, now)
+    }
+
+    /// Counts a query to the servers of a zone; whether they are more than `limit` in a second.
+    pub fn zone_exceeds(&self, zone: &Name, limit: u32, backoff: bool, now: Now) -> bool {
+        self.zone_rates.exceeds(zone.to_lowercase().as_wire(), limit, backoff, now)
+    }
+
+    /// Clients with their queries per second, the busiest first; only of those counted.
+    pub fn client_rates(&self, now: Now) -> Vec<(IpAddr, u32)> {
+        self.client_rates.clients(now)
+    }
+
+    /// Zones with the queries per second to their servers, the busiest first.
+    pub fn zone_rates(&self, now: Now) -> Vec<(Name, u32)> {
+        self.zone_rates.zones(now)
     }
 
     //--- Keys

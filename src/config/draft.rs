@@ -168,6 +168,14 @@ impl FromValues for (Netblock, u32) {
     }
 }
 
+impl FromValues for (Name, u32) {
+    fn from_values(values: &[Value]) -> Result<Self, ArgError> {
+        let limit = values.get(1..).unwrap_or_default();
+        let limit = u32::from_values(limit).map_err(|(_, error)| (1, error))?;
+        Ok((Name::from_values(values)?, limit))
+    }
+}
+
 /// The shape has seen to it that it is one of the words.
 fn ede(text: &str) -> Result<Ede, ValueError> {
     let known = Ede::SPELLINGS.iter().find(|row| row.0 == text);
@@ -237,6 +245,22 @@ fn netblock_limit(values: &[Value]) -> Result<(Netblock, Option<u32>), ArgError>
 pub(super) fn wait_limit_netblock(draft: &mut Draft, values: &[Value]) -> Done {
     draft.config.wait_limit_netblock.push(netblock_limit(values)?);
     Ok(())
+}
+
+pub(super) fn wait_limit_cookie_netblock(draft: &mut Draft, values: &[Value]) -> Done {
+    draft.config.wait_limit_cookie_netblock.push(netblock_limit(values)?);
+    Ok(())
+}
+
+/// The shape has seen to it that these are 32 digits.
+pub(super) fn cookie_secret(draft: &mut Draft, values: &[Value]) -> Done {
+    draft.config.cookie_secrets = secret(text(values, 0)).into_iter().collect();
+    Ok(())
+}
+
+/// A secret of DNS cookies in hexadecimal digits.
+pub(super) fn secret(digits: &str) -> Option<[u8; 16]> {
+    data_encoding::HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?.try_into().ok()
 }
 
 pub(super) fn local_zone(draft: &mut Draft, values: &[Value]) -> Done {

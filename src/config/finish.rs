@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::anchors;
 use super::auth;
-use super::draft::ZoneDraft;
+use super::draft::{self, ZoneDraft};
 use super::error::ErrorKind;
 use super::hints;
 use super::lexer::Value;
@@ -32,6 +32,7 @@ pub(super) fn finish(parser: &mut Parser) -> Config {
     let prefix = config.nat64_prefix.unwrap_or(config.dns64_prefix);
     config.nat64 = config.do_nat64.then_some(prefix);
     paths(parser, &mut config);
+    cookie_secrets(parser, &mut config);
     if !config.do_not_query_localhost {
         let localhost = Config::localhost_blocks();
         // The defaults stand first; the same blocks written by hand behind them stay.
@@ -91,7 +92,8 @@ fn interfaces(parser: &mut Parser, config: &mut Config) {
 
 /// Makes the paths of files that are opened later independent of the directory.
 fn paths(parser: &Parser, config: &mut Config) {
-    let paths: [&mut PathBuf; 7] = [
+    let paths: [&mut PathBuf; 8] = [
+        &mut config.cookie_secret_file,
         &mut config.tls_service_key,
         &mut config.tls_service_pem,
         &mut config.tls_cert_bundle,
@@ -106,10 +108,39 @@ fn paths(parser: &Parser, config: &mut Config) {
         }
     }
     for source in &parser.draft.anchors {
-        if let super::draft::AnchorSource::AutoFile(value) = source {
+        if let draft::AnchorSource::AutoFile(value) = source {
             config.auto_trust_anchor_file.push(parser.locate(&value.text));
         }
     }
+}
+
+/// The secrets of DNS cookies in `cookie-secret-file:`, one in each line, the active one first. A
+/// file that does not exist yet has none.
+fn cookie_secrets(parser: &mut Parser, config: &mut Config) {
+    let path = &config.cookie_secret_file;
+    if path.as_os_str().is_empty() {
+        return;
+    }
+    if !path.exists() {
+        parser.looked_for.push(path.clone());
+        return;
+    }
+    let span = parser.settings.span("cookie-secret-file");
+    let Some(text) = parser.read(path, span) else { return };
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    let mut secrets = Vec::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        match draft::secret(line) {
+            Some(secret) => secrets.push(secret),
+            None => {
+                let error = shape::ValueError::Hex { digits: 32 };
+                let kind = ErrorKind::BadValue { option: "cookie-secret-file", error };
+                parser.errors.push(super::error::Error { span, kind });
+            }
+        }
+    }
+    config.cookie_secrets = secrets;
 }
 
 //--- Zones

@@ -113,6 +113,39 @@ pub struct Config {
     /// [`Config::wait_limit`] for netblocks; None: any number. Among those of one size the last
     /// counts; loopback has no limit unless it is given one.
     pub wait_limit_netblock: Vec<(Netblock, Option<u32>)>,
+    /// [`Config::wait_limit`] for clients with a valid cookie; 0: any number.
+    pub wait_limit_cookie: u32,
+    /// [`Config::wait_limit_cookie`] for netblocks; None: any number.
+    pub wait_limit_cookie_netblock: Vec<(Netblock, Option<u32>)>,
+    /// Queries per second of a client address; 0: any number.
+    pub ip_ratelimit: u32,
+    /// Queries per second of a client with a valid cookie; 0: any number.
+    pub ip_ratelimit_cookie: u32,
+    /// Bytes for rates of clients.
+    pub ip_ratelimit_size: usize,
+    /// One in so many queries above the limit is answered; 0: none.
+    pub ip_ratelimit_factor: u32,
+    /// The limit holds until the client slows down.
+    pub ip_ratelimit_backoff: bool,
+    /// Queries per second to the servers of a zone; 0: any number.
+    pub ratelimit: u32,
+    /// Bytes for rates of zones.
+    pub ratelimit_size: usize,
+    /// One in so many queries above the limit is sent; 0: none.
+    pub ratelimit_factor: u32,
+    /// The limit holds until demand sinks.
+    pub ratelimit_backoff: bool,
+    /// [`Config::ratelimit`] of single zones.
+    pub ratelimit_for_domain: Vec<(Name, u32)>,
+    /// [`Config::ratelimit`] of the zones below names.
+    pub ratelimit_below_domain: Vec<(Name, u32)>,
+    /// Give clients DNS cookies (RFC 7873).
+    pub answer_cookie: bool,
+    /// Secrets they are made with, the active one first (`cookie-secret:`, or the content of
+    /// `cookie-secret-file:`); empty: a random one, for as long as the process lives.
+    pub cookie_secrets: Vec<[u8; 16]>,
+    /// Where those come from; empty: from no file.
+    pub cookie_secret_file: PathBuf,
     /// Refuse `id.server.` and `hostname.bind.`.
     pub hide_identity: bool,
     /// What those say; empty: the host name.
@@ -369,6 +402,16 @@ impl Config {
             .map_or(AccessAction::Refuse, |&(_, action)| action)
     }
 
+    /// Queries per second that may go to the servers of `zone`; None: any number. What is said of
+    /// the zone itself comes first, then what is said of zones below the closest name.
+    pub fn zone_ratelimit(&self, zone: &Name) -> Option<u32> {
+        let exact = self.ratelimit_for_domain.iter().rfind(|(name, _)| name == zone);
+        let below = self.ratelimit_below_domain.iter().filter(|(name, _)| zone.is_below(name));
+        let below = || below.max_by_key(|(name, _)| name.label_count());
+        let limit = exact.or_else(below).map_or(self.ratelimit, |row| row.1);
+        Some(limit).filter(|limit| *limit > 0)
+    }
+
     /// Whether answers are validated: the validator is one of the modules.
     pub fn validates(&self) -> bool {
         self.module_config.contains(&Module::Validator)
@@ -461,6 +504,22 @@ impl Default for Config {
             jostle_timeout: 200,
             wait_limit: 1000,
             wait_limit_netblock: Self::unlimited_waiting(),
+            wait_limit_cookie: 10_000,
+            wait_limit_cookie_netblock: Self::unlimited_waiting(),
+            ip_ratelimit: 0,
+            ip_ratelimit_cookie: 0,
+            ip_ratelimit_size: 4 << 20,
+            ip_ratelimit_factor: 10,
+            ip_ratelimit_backoff: false,
+            ratelimit: 0,
+            ratelimit_size: 4 << 20,
+            ratelimit_factor: 10,
+            ratelimit_backoff: false,
+            ratelimit_for_domain: Vec::new(),
+            ratelimit_below_domain: Vec::new(),
+            answer_cookie: false,
+            cookie_secrets: Vec::new(),
+            cookie_secret_file: PathBuf::new(),
             hide_identity: false,
             identity: String::new(),
             hide_version: false,

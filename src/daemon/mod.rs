@@ -110,6 +110,7 @@ fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
     let cache = heritage::open(claimed.cache.take(), &config, &notifier);
     let shared = Arc::new(Shared {
         policy: ArcSwap::from_pointee(reload::policy_of(&config)),
+        cookies: ArcSwap::from_pointee(reload::cookies_of(&config)),
         cache: Arc::new(cache),
         metrics: Arc::new(Metrics::new(count)),
         config: Arc::new(ArcSwap::from_pointee(config)),

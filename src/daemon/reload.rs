@@ -4,13 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use rand::SeedableRng;
 use tracing::{error, info, warn};
 
 use super::{confine, policy_zones};
+use crate::clock::Rng;
 use crate::config::{self, Config, Loaded, Notice, NoticeKind, Settings};
 use crate::frontend::Shared;
 use crate::logging;
-use crate::policy::{self, Policy};
+use crate::policy::{self, Cookies, Policy};
 
 /// Reads the configuration again and puts it into force; one that has a mistake changes nothing.
 ///
@@ -40,6 +42,10 @@ pub(super) fn reload(
     logging::set_verbosity(config.verbosity.saturating_add(extra_verbosity));
     let forget = !keep_cache || !shared.cache.fits(&config);
     shared.policy.store(Arc::new(policy_of(&config)));
+    // A random secret stays: clients have cookies made with it.
+    if config.cookie_secrets != old.cookie_secrets {
+        shared.cookies.store(Arc::new(cookies_of(&config)));
+    }
     shared.cache.reconfigure(&config);
     let config = Arc::new(config);
     shared.config.store(Arc::clone(&config));
@@ -96,6 +102,11 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     differs("key-cache-size", old.key_cache_size != new.key_cache_size);
     differs("infra-cache-numhosts", old.infra_cache_numhosts != new.infra_cache_numhosts);
     options
+}
+
+/// Cookies made with the secrets of a configuration, or with a random one.
+pub(super) fn cookies_of(config: &Config) -> Cookies {
+    Cookies::new(&config.cookie_secrets, &mut Rng::from_rng(&mut rand::rng()))
 }
 
 /// The policy of a configuration, with the content of its policy zones.

@@ -24,6 +24,7 @@ pub mod tcp;
 pub mod udp;
 pub mod waiting;
 
+use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ use crate::cache::{Answer, Cache};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::metrics::{Counters, Metrics};
-use crate::policy::Policy;
+use crate::policy::{Cookies, Policy};
 
 pub use crate::engine::Ask;
 pub use serve::{Outcome, Pending, Source};
@@ -60,6 +61,8 @@ pub struct Shared {
     pub config: Arc<ArcSwap<Config>>,
     /// What was made of it.
     pub policy: ArcSwap<Policy>,
+    /// How DNS cookies are made.
+    pub cookies: ArcSwap<Cookies>,
     /// Everything that was learned.
     pub cache: Arc<Cache>,
     /// What was counted.
@@ -72,12 +75,14 @@ pub struct Worker<R> {
     index: usize,
     resolver: R,
     waiting: Rc<Waiting>,
+    /// Queries over `ip-ratelimit`.
+    over_limit: Cell<u64>,
 }
 
 impl<R: Resolver> Worker<R> {
     /// The worker of that number, counted from 0.
     pub fn new(shared: Arc<Shared>, index: usize, resolver: R) -> Rc<Self> {
-        Rc::new(Self { shared, index, resolver, waiting: Rc::default() })
+        Rc::new(Self { shared, index, resolver, waiting: Rc::default(), over_limit: Cell::new(0) })
     }
 
     /// This worker's counters.

@@ -5,10 +5,11 @@
 //!
 //! # RFCs
 //!
-//! 1035 §4.1, 6891 §6.1 and §7 (OPT, BADVERS), 7828 (TCP keepalive), 5001 (NSID), 9824 (NXNAME).
+//! 1035 §4.1, 6891 §6.1 and §7 (OPT, BADVERS), 7828 (TCP keepalive), 5001 (NSID), 7873 §5.2
+//! (cookies), 9824 (NXNAME).
 
 use crate::cache::{HotEdns, HotQuery};
-use crate::policy::Asked;
+use crate::policy::{Asked, Cookie, Standing};
 use crate::status::Reason;
 use crate::wire::{
     Class, EdnsOption, Header, MAX_EDNS_OPTIONS, Name, Opcode, Question, Rcode, RecordType,
@@ -43,6 +44,21 @@ pub struct ClientEdns {
     pub keepalive: bool,
     /// The NSID option is there (RFC 5001).
     pub nsid: bool,
+    /// The cookie option (RFC 7873), the first when there are several.
+    pub cookie: CookieOption,
+}
+
+/// The cookie option of a query, and what goes back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CookieOption {
+    /// There is none, or it is not looked at.
+    None,
+    /// Its length is impossible.
+    Malformed,
+    /// As it came.
+    Asked(Cookie),
+    /// What the answer carries.
+    Given([u8; 24]),
 }
 
 /// What has to happen with something that is not a query to be resolved.
@@ -134,8 +150,9 @@ impl<'a> Query<'a> {
     }
 
     /// As policy wants it.
-    pub fn asked(&self, stream: bool) -> Asked<'a> {
+    pub fn asked(&self, stream: bool, cookie: Option<Standing>) -> Asked<'a> {
         Asked {
+            cookie,
             name_wire: self.name_wire,
             rtype: self.rtype,
             class: self.class,
@@ -147,7 +164,13 @@ impl<'a> Query<'a> {
 
 impl ClientEdns {
     /// OPT of which nothing is known but that it was there.
-    pub const NONE: Self = Self { udp_size: 512, dnssec_ok: false, keepalive: false, nsid: false };
+    pub const NONE: Self = Self {
+        udp_size: 512,
+        dnssec_ok: false,
+        keepalive: false,
+        nsid: false,
+        cookie: CookieOption::None,
+    };
 
     /// As the cache wants it.
     pub const fn hot(self) -> HotEdns {
@@ -219,7 +242,11 @@ fn read_opt(bytes: &[u8]) -> Result<Option<ClientEdns>, Rcode> {
         }
         let (code, rest) = split_u16(options).ok_or(malformed)?;
         let (len, rest) = split_u16(rest).ok_or(malformed)?;
-        options = rest.get(usize::from(len)..).ok_or(malformed)?;
+        let (data, behind) = rest.split_at_checked(len.into()).ok_or(malformed)?;
+        options = behind;
+        if code == EdnsOption::COOKIE && edns.cookie == CookieOption::None {
+            edns.cookie = Cookie::read(data).map_or(CookieOption::Malformed, CookieOption::Asked);
+        }
         edns.keepalive |= code == EdnsOption::TCP_KEEPALIVE;
         edns.nsid |= code == NSID;
     }

@@ -11,14 +11,14 @@ use crate::config::{Config, Ede};
 use crate::status::Reason;
 use crate::wire::{Edns, EdnsOption, Header, MAX_MESSAGE, Question, Rcode};
 
-use super::query::{ClientEdns, Fault, NSID};
+use super::query::{ClientEdns, CookieOption, Fault, NSID};
 
 /// Octets of OPT without options.
 const OPT_LEN: usize = 11;
-/// AA and TC in the third octet of a header, RA in the fourth.
-const AA: u8 = 0x04;
-const TC: u8 = 0x02;
-const RA: u8 = 0x80;
+/// Flags as in [`Header::bits`].
+pub(super) const AA: u16 = 0x0400;
+pub(super) const TC: u16 = 0x0200;
+pub(super) const RA: u16 = 0x0080;
 /// Octets that most answers do not exceed.
 const USUAL: usize = 4096;
 
@@ -98,20 +98,22 @@ fn encode_empty(rcode: Rcode, to: &Recipient, config: &Config) -> Vec<u8> {
 /// An answer without records that makes the client come back over TCP.
 fn encode_truncated(to: &Recipient, config: &Config) -> Vec<u8> {
     let mut out = encode_empty(Rcode::NOERROR, to, config);
-    if let Some(flags) = out.get_mut(2) {
-        *flags |= TC;
-    }
+    set_bits(&mut out, TC, 0);
     out
+}
+
+/// Sets and clears flags of a message.
+fn set_bits(out: &mut [u8], set: u16, clear: u16) {
+    if let Some(bits) = out.get_mut(2..4).and_then(|bits| bits.first_chunk_mut::<2>()) {
+        *bits = (u16::from_be_bytes(*bits) & !clear | set).to_be_bytes();
+    }
 }
 
 /// Patches flags as policy wants them.
 fn set_flags(manner: Manner, out: &mut [u8]) {
-    if let Some(flags) = out.get_mut(2).filter(|_| manner.authoritative) {
-        *flags |= AA;
-    }
-    if let Some(flags) = out.get_mut(3).filter(|_| manner.hides_recursion) {
-        *flags &= !RA;
-    }
+    let set = if manner.authoritative { AA } else { 0 };
+    let clear = if manner.hides_recursion { RA } else { 0 };
+    set_bits(out, set, clear);
 }
 
 /// Makes the bytes the cache wrote fit `limit` octets, and adds the options the client asked for
@@ -145,7 +147,11 @@ pub fn finish(
     let units = keepalive_units(config).to_be_bytes();
     let keepalive = (edns.keepalive && stream && config.edns_tcp_keepalive)
         .then_some((EdnsOption::TCP_KEEPALIVE, units.as_slice()));
-    for (code, data) in [stale, nsid, keepalive].into_iter().flatten() {
+    let cookie = match &edns.cookie {
+        CookieOption::Given(full) => Some((EdnsOption::COOKIE, full.as_slice())),
+        _ => None,
+    };
+    for (code, data) in [cookie, stale, nsid, keepalive].into_iter().flatten() {
         if let Some(longer) = add_option(out, len, hit.opt_at, limit, code, data) {
             len = longer;
         }
@@ -223,6 +229,9 @@ pub fn encode_fault(fault: Fault, message: &[u8], config: &Config) -> Option<Vec
         let told = reason.filter(|_| config.ede != Ede::Off);
         opt.options
             .extend(told.map(|reason: Reason| EdnsOption::ede(reason.ede().0, reason.text())));
+        if let CookieOption::Given(full) = &edns.cookie {
+            opt.options.push(EdnsOption { code: EdnsOption::COOKIE, data: full.to_vec() });
+        }
         opt.write(&mut out);
     }
     Some(out)

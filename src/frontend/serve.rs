@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::query::{Fault, Query};
-use super::reply::{self, Recipient};
+use super::query::{CookieOption, Fault, Query};
+use super::reply::{self, AA, RA, Recipient, TC};
 use super::screen::Screening;
 use super::waiting::{Full, Place};
 use super::{Ask, Resolver, Worker, screen};
@@ -17,7 +17,7 @@ use crate::clock::{Mono, Now};
 use crate::config::{AccessAction, Config};
 use crate::mesh::{self, Known, Screened};
 use crate::metrics::{Counters, Gauge, Stat};
-use crate::policy::{Audience, Decision, Link, Policy};
+use crate::policy::{Audience, Decision, Link, Policy, Standing};
 use crate::status::{Reason, SecurityStatus};
 use crate::wire::{Class, MAX_MESSAGE, Question, Rcode, RecordType};
 
@@ -94,6 +94,15 @@ impl<R: Resolver> Worker<R> {
             edns.keepalive |= source.keepalive;
         }
         count_query(counters, &query);
+        let cookie = match self.cookie(&mut query, source, &config, now) {
+            Ok(cookie) => cookie,
+            Err(fault) => return self.fault(fault, message, &config, out),
+        };
+        let proven = cookie == Some(Standing::Valid);
+        if self.is_too_often(source, proven, &config, now) {
+            counters.add(Stat::RateLimited);
+            return Outcome::Silence;
+        }
         if config.log_queries {
             info!(client = %source.client, question = %query.question(), "query");
         }
@@ -101,7 +110,7 @@ impl<R: Resolver> Worker<R> {
             // Signatures cannot be had, which is what an answer without OPT says.
             query.edns = None;
         }
-        let asked = query.asked(source.stream);
+        let asked = query.asked(source.stream, cookie);
         let (alias, cache_only, lens) = match policy.decide(&asked, client, source.client.ip()) {
             Decision::Resolve(lens) => (None, false, lens),
             Decision::CacheOnly(lens) => (None, true, lens),
@@ -117,7 +126,15 @@ impl<R: Resolver> Worker<R> {
                 counters.add_if(reason == Reason::Prohibited, Stat::UnwantedQueries);
                 return self.refuse(&query, reason, source, &config, now, out);
             }
-            Decision::Truncate => return self.truncate(&query, true, message, &config, out),
+            Decision::Truncate => {
+                return self.come_back(&query, Rcode::NOERROR, AA | TC | RA, message, &config, out);
+            }
+            Decision::BadCookie => {
+                return self.come_back(&query, Rcode::BADCOOKIE, RA, message, &config, out);
+            }
+            Decision::ProveAddress => {
+                return self.come_back(&query, Rcode::REFUSED, TC | RA, message, &config, out);
+            }
             Decision::Local(mut answer) => {
                 if config.log_local_actions {
                     info!(client = %source.client, question = %answer.question, "local answer");
@@ -142,7 +159,59 @@ impl<R: Resolver> Worker<R> {
         if cache_only {
             return self.refuse(&query, Reason::NotAuthoritative, source, &config, now, out);
         }
-        self.pend(&query, screening, source, &config, now, out.len())
+        self.pend(&query, screening, source, proven, &config, now, out.len())
+    }
+
+    /// Looks at the cookie of a query, and puts the one that the answer carries in its place.
+    fn cookie(
+        &self,
+        query: &mut Query<'_>,
+        source: Source,
+        config: &Config,
+        now: Now,
+    ) -> Result<Option<Standing>, Fault> {
+        let question_end = query.question_end();
+        let Some(edns) = query.edns.as_mut().filter(|_| config.answer_cookie) else {
+            if let Some(edns) = &mut query.edns {
+                edns.cookie = CookieOption::None;
+            }
+            return Ok(None);
+        };
+        let asked = match edns.cookie {
+            CookieOption::None | CookieOption::Given(_) => return Ok(None),
+            CookieOption::Asked(cookie) => cookie,
+            CookieOption::Malformed => {
+                edns.cookie = CookieOption::None;
+                let (rcode, edns) = (Rcode::FORMERR, Some(*edns));
+                return Err(Fault::Reply { rcode, reason: None, question_end, edns });
+            }
+        };
+        let (standing, full) = self.shared.cookies.load().judge(&asked, source.client.ip(), now);
+        edns.cookie = CookieOption::Given(full);
+        self.counters().add(match standing {
+            Standing::Valid => Stat::CookieValid,
+            Standing::New => Stat::CookieClient,
+            Standing::Invalid => Stat::CookieInvalid,
+        });
+        Ok(Some(standing))
+    }
+
+    /// Whether a client asks more often than `ip-ratelimit` allows; one in `ip-ratelimit-factor` is
+    /// answered all the same.
+    fn is_too_often(&self, source: Source, proven: bool, config: &Config, now: Now) -> bool {
+        let limit = if proven { config.ip_ratelimit_cookie } else { config.ip_ratelimit };
+        if config.ip_ratelimit == 0 || limit == 0 {
+            return false;
+        }
+        let client = source.client.ip();
+        let backoff = config.ip_ratelimit_backoff;
+        if !self.shared.cache.client_exceeds(client, limit, backoff, now) {
+            return false;
+        }
+        let over = self.over_limit.get();
+        self.over_limit.set(over.wrapping_add(1));
+        let factor = config.ip_ratelimit_factor;
+        factor == 0 || over % u64::from(factor) != u64::from(factor - 1)
     }
 
     /// Answers from the cache what is subject to policy; `None` when something has to be resolved.
@@ -172,7 +241,7 @@ impl<R: Resolver> Worker<R> {
             return Some(Outcome::Silence);
         }
         if answer.manner.truncated && !source.stream {
-            return Some(self.truncate(query, false, message, config, out));
+            return Some(self.come_back(query, Rcode::NOERROR, TC | RA, message, config, out));
         }
         Some(self.write(&answer, query, source, config, now, out))
     }
@@ -237,13 +306,14 @@ impl<R: Resolver> Worker<R> {
         query: &Query<'_>,
         screening: Option<Box<Screened>>,
         source: Source,
+        proven: bool,
         config: &Config,
         now: Now,
         room: usize,
     ) -> Outcome {
         let counters = self.counters();
         counters.list_length(self.waiting.len());
-        let place = match self.waiting.enter(source.client.ip(), config, now.mono) {
+        let place = match self.waiting.enter(source.client.ip(), proven, config, now.mono) {
             Ok((place, left)) => {
                 counters.add_if(left, Stat::ListOverwritten);
                 place
@@ -433,19 +503,23 @@ impl<R: Resolver> Worker<R> {
         outcome
     }
 
-    fn truncate(
+    /// An answer without records, with those flags, that makes the client ask again in another way.
+    fn come_back(
         &self,
         query: &Query<'_>,
-        authoritative: bool,
+        rcode: Rcode,
+        flags: u16,
         message: &[u8],
         config: &Config,
         out: &mut [u8],
     ) -> Outcome {
         let (question_end, edns) = (query.question_end(), query.edns);
-        let fault = Fault::Reply { rcode: Rcode::NOERROR, reason: None, question_end, edns };
+        let fault = Fault::Reply { rcode, reason: None, question_end, edns };
         let outcome = self.fault(fault, message, config, out);
-        if let (Outcome::Answered(_), Some(flags)) = (&outcome, out.get_mut(2)) {
-            *flags |= 0x02 | if authoritative { 0x04 } else { 0 };
+        if let (Outcome::Answered(_), Some(bits)) = (&outcome, out.get_mut(2..4)) {
+            for (octet, flag) in bits.iter_mut().zip(flags.to_be_bytes()) {
+                *octet |= flag;
+            }
         }
         outcome
     }

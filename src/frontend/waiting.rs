@@ -66,7 +66,8 @@ impl Waiting {
         }
     }
 
-    /// Takes a place; says whether somebody had to leave one.
+    /// Takes a place; says whether somebody had to leave one. `proven`: the client has shown a valid
+    /// cookie.
     ///
     /// # Errors
     ///
@@ -74,11 +75,12 @@ impl Waiting {
     pub fn enter(
         self: &Rc<Self>,
         client: IpAddr,
+        proven: bool,
         config: &Config,
         now: Mono,
     ) -> Result<(Place, bool), Full> {
         let count = self.by_client.borrow().get(&client).copied().unwrap_or(0);
-        if limit_of(client, config).is_some_and(|limit| count >= limit) {
+        if limit_of(client, proven, config).is_some_and(|limit| count >= limit) {
             return Err(Full::Client);
         }
         let full = self.len() >= config.num_queries_per_thread;
@@ -144,12 +146,17 @@ impl Drop for Place {
 }
 
 /// How many places an address may have; None: any number. The most specific block of
-/// `wait-limit-netblock:` counts.
-fn limit_of(client: IpAddr, config: &Config) -> Option<u32> {
-    let block = config.wait_limit_netblock.iter().filter(|(block, _)| block.contains(client));
+/// `wait-limit-netblock:` counts, or of `wait-limit-cookie-netblock:` for whoever has `proven` its
+/// address by a cookie.
+fn limit_of(client: IpAddr, proven: bool, config: &Config) -> Option<u32> {
+    let (blocks, otherwise) = match proven {
+        true => (&config.wait_limit_cookie_netblock, config.wait_limit_cookie),
+        false => (&config.wait_limit_netblock, config.wait_limit),
+    };
+    let block = blocks.iter().filter(|(block, _)| block.contains(client));
     match block.max_by_key(|(block, _)| block.prefix()) {
         Some((_, limit)) => *limit,
-        None => Some(config.wait_limit).filter(|limit| *limit > 0),
+        None => Some(otherwise).filter(|limit| *limit > 0),
     }
 }
 
@@ -168,7 +175,7 @@ mod tests {
     fn whoever_waited_longest_goes_first_but_not_before_the_jostle_timeout() {
         let config = Config { num_queries_per_thread: 2, ..Config::default() };
         let waiting = Rc::new(Waiting::default());
-        let enter = |millis| waiting.enter(A, &config, at(millis));
+        let enter = |millis| waiting.enter(A, false, &config, at(millis));
         let (first, left) = enter(0).ok().unwrap();
         assert!(!left);
         let (second, _) = enter(100).ok().unwrap();
@@ -189,15 +196,17 @@ mod tests {
             ..Config::default()
         };
         let waiting = Rc::new(Waiting::default());
-        let enter = |client| waiting.enter(client, &config, at(0));
+        let enter = |client| waiting.enter(client, false, &config, at(0));
         let place = enter(A).ok().unwrap();
         assert_eq!(enter(A).err(), Some(Full::Client));
         let others: Vec<_> = (0..5).map(|_| enter(B).ok().unwrap()).collect();
         drop(place);
         assert!(enter(A).is_ok());
         drop(others);
+        assert!(waiting.enter(A, true, &config, at(0)).is_ok(), "a cookie has a limit of its own");
         let unlimited = Config { wait_limit: 0, ..Config::default() };
-        let places: Vec<_> = (0..5).map(|_| waiting.enter(A, &unlimited, at(0)).ok()).collect();
+        let places: Vec<_> =
+            (0..5).map(|_| waiting.enter(A, false, &unlimited, at(0)).ok()).collect();
         assert!(places.iter().all(Option::is_some));
     }
 
@@ -208,14 +217,14 @@ mod tests {
         let local = tokio::task::LocalSet::new();
         local
             .run_until(async {
-                let (place, _) = waiting.enter(A, &config, at(0)).ok().unwrap();
+                let (place, _) = waiting.enter(A, false, &config, at(0)).ok().unwrap();
                 let number = place.number();
                 let task = tokio::task::spawn_local(async move {
                     let _place = place;
                     std::future::pending::<()>().await;
                 });
                 Place::served_by(&waiting, number, task.abort_handle());
-                let (other, left) = waiting.enter(B, &config, at(1000)).ok().unwrap();
+                let (other, left) = waiting.enter(B, false, &config, at(1000)).ok().unwrap();
                 assert!(left);
                 assert!(task.await.unwrap_err().is_cancelled());
                 assert_eq!(waiting.len(), 1);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rand::RngExt;
+
 use super::exchange::Pending;
 use super::query::{self, Query, Style, is_below_anchor, is_case_exempt};
 use super::targets::{Cut, Target};
@@ -9,6 +11,7 @@ use super::{Action, Exchange, ExchangeId, Iteration, Outcome, Phase, Transport, 
 use crate::cache::Server;
 use crate::clock::{Now, Rng};
 use crate::config::Config;
+use crate::status::Reason;
 use crate::wire::Question;
 
 /// Longest wait for one reply, unless the server is known to be slower: a client waits for less
@@ -27,6 +30,11 @@ impl Iteration {
         }
         if let Err(exhausted) = view.budget.spend_queries(1) {
             return self.fail(exhausted.0);
+        }
+        if let Some(cut) = &self.cut
+            && is_too_often(cut, view, now, rng)
+        {
+            return self.fail(Reason::TooManyQueries);
         }
         let (Some(cut), Some(minimiser)) = (&mut self.cut, &mut self.minimiser) else { return };
         let mut question = minimiser.question(&self.question, cut.zone());
@@ -86,6 +94,17 @@ fn exists(question: &Question, view: &View<'_>, now: Now) -> bool {
     view.cache
         .answer(question, now)
         .is_some_and(|known| known.value.rcode == crate::wire::Rcode::NOERROR)
+}
+
+/// Whether the servers of a zone are asked more often than `ratelimit` allows; one query in
+/// `ratelimit-factor` is sent all the same. Forwarders have no limit.
+fn is_too_often(cut: &Cut, view: &View<'_>, now: Now, rng: &mut Rng) -> bool {
+    let (config, zone) = (view.config, cut.zone());
+    let Some(limit) = config.zone_ratelimit(zone).filter(|_| !cut.is_forward()) else {
+        return false;
+    };
+    view.cache.zone_exceeds(zone, limit, config.ratelimit_backoff, now)
+        && (config.ratelimit_factor == 0 || rng.random_range(0..config.ratelimit_factor) > 0)
 }
 
 /// Whether every query to the servers of `cut` goes over a stream.

@@ -195,7 +195,7 @@ fn is_expanded(rrset: &Rrset) -> bool {
 
 /// Remembers a whole answer, or a failure worth remembering, under its question.
 pub(super) fn store_final(cache: &Cache, answer: &Answer, now: Now) {
-    if matches!(answer.reason, Some(Reason::NoSocket | Reason::NotReady)) {
+    if matches!(answer.reason, Some(Reason::NoSocket | Reason::NotReady | Reason::TooManyQueries)) {
         return;
     }
     cache.store_answer(answer, now);

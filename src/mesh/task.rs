@@ -185,6 +185,7 @@ fn is_passing(reason: Reason) -> bool {
             | Reason::DependencyCycle
             | Reason::NoSocket
             | Reason::NotReady
+            | Reason::TooManyQueries
     )
 }
 

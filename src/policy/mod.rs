@@ -16,6 +16,7 @@ mod alias;
 mod blocks;
 mod chaos;
 mod clients;
+mod cookies;
 mod defaults;
 mod local;
 mod responses;
@@ -34,6 +35,7 @@ use crate::wire::{Class, Name, Question, Rcode, Rdata, RecordType, Rrset};
 use chaos::Chaos;
 pub use clients::Client;
 use clients::{Clients, Sight};
+pub use cookies::{Cookie, Cookies, Standing};
 pub use defaults::lan_zones;
 use local::{InView, LocalZones};
 use responses::{Effect, Found, Responses};
@@ -89,6 +91,8 @@ pub struct Asked<'a> {
     pub recursion_desired: bool,
     /// It came over TCP or TLS, so that the client's address is proven.
     pub stream: bool,
+    /// What its DNS cookie is worth; `None`: it has none, or nobody looks at cookies.
+    pub cookie: Option<Standing>,
 }
 
 /// What becomes of a query.
@@ -104,6 +108,10 @@ pub enum Decision {
     Refuse(Reason),
     /// An empty answer with TC, so that the client comes back over TCP.
     Truncate,
+    /// BADCOOKIE: the client is to come back with the cookie that it gets.
+    BadCookie,
+    /// REFUSED with TC: the client is to come back over TCP.
+    ProveAddress,
     /// Local data, or its absence: an authoritative answer.
     Local(Box<Answer>),
     /// The name is made an alias: resolve its target and put this before it.
@@ -142,9 +150,12 @@ impl Policy {
         match access {
             AccessAction::Deny => return Decision::Drop,
             AccessAction::Refuse => return Decision::Refuse(Reason::Prohibited),
-            // Differs on purpose from Unbound: cookies are not served yet, so that a datagram never
-            // has a valid one. TCP proves the address as well.
-            AccessAction::AllowCookie if !asked.stream => return Decision::Truncate,
+            AccessAction::AllowCookie if !asked.stream => match asked.cookie {
+                Some(Standing::Valid) => {}
+                Some(_) => return Decision::BadCookie,
+                // TCP proves the address as well.
+                None => return Decision::ProveAddress,
+            },
             _ => {}
         }
         if matches!(asked.rtype, RecordType::AXFR | RecordType::IXFR) {

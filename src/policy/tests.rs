@@ -63,7 +63,8 @@ fn config() -> Config {
 
 fn asked(name: &Name, rtype: RecordType) -> Asked<'_> {
     let (class, recursion_desired) = (Class::IN, true);
-    Asked { name_wire: name.as_wire(), rtype, class, recursion_desired, stream: false }
+    let name_wire = name.as_wire();
+    Asked { name_wire, rtype, class, recursion_desired, stream: false, cookie: None }
 }
 
 /// A decision in one word: what the client will see.
@@ -74,6 +75,8 @@ fn word(decision: &Decision) -> String {
         Decision::Drop => "drop".into(),
         Decision::Refuse(reason) => format!("refuse {}", reason.ede().0),
         Decision::Truncate => "truncate".into(),
+        Decision::BadCookie => "badcookie".into(),
+        Decision::ProveAddress => "prove".into(),
         Decision::Alias(rrset) => format!("alias {}", rrset.alias_target().unwrap()),
         Decision::Local(answer) => match answer.answer.first() {
             None if answer.rcode == Rcode::REFUSED => {
@@ -177,7 +180,7 @@ fn access_decides_what_local_data_does_not() {
         (AllowSetrd,      "a.example.",    false, false, "resolve"),
         (AllowSnoop,      "a.example.",    false, false, "cache"),
         (AllowSnoop,      "a.example.",    true,  false, "resolve"),
-        (AllowCookie,     "a.example.",    true,  false, "truncate"),
+        (AllowCookie,     "a.example.",    true,  false, "prove"),
         (AllowCookie,     "a.example.",    true,  true,  "resolve"),
         (Deny,            "www.static.",   true,  false, "drop"),
         (Refuse,          "www.static.",   true,  false, "refuse 18"),
@@ -190,6 +193,25 @@ fn access_decides_what_local_data_does_not() {
         let asked = Asked { recursion_desired, stream, ..asked(&qname, RecordType::A) };
         let got = policy.decide(&asked, Client { access, ..ALLOWED }, CLIENT);
         assert_eq!(word(&got), want, "{access:?} {qname}");
+    }
+}
+
+#[test]
+fn a_cookie_proves_an_address() {
+    let policy = Policy::new(&config(), "host");
+    let client = Client { access: AccessAction::AllowCookie, ..ALLOWED };
+    use Standing::*;
+    for (cookie, stream, want) in [
+        (Some(Valid), false, "resolve"),
+        (Some(New), false, "badcookie"),
+        (Some(Invalid), false, "badcookie"),
+        (None, false, "prove"),
+        (Some(Invalid), true, "resolve"),
+        (None, true, "resolve"),
+    ] {
+        let qname = name("a.example.");
+        let asked = Asked { cookie, stream, ..asked(&qname, RecordType::A) };
+        assert_eq!(word(&policy.decide(&asked, client, CLIENT)), want, "{cookie:?} {stream}");
     }
 }
 

@@ -118,11 +118,11 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Say what went wrong by Extended DNS Errors (RFC 8914); yes: and what is odd about answers. Without a configuration file, and in the one that comes with the package: failures."
     "ede-serve-expired" YesNo, "no", set(ede_serve_expired);
     "Add Extended DNS Error 3 to expired answers."
-    "answer-cookie" YesNo, "no", ignored(why::NOT_YET);
+    "answer-cookie" YesNo, "no", set(answer_cookie);
     "Give clients DNS cookies (RFC 7873)."
-    "cookie-secret" Hex(32), "", ignored(why::NOT_YET);
+    "cookie-secret" Hex(32), "", call(draft::cookie_secret);
     "Secret that DNS cookies are made with."
-    "cookie-secret-file" Path, "", ignored(why::NOT_YET);
+    "cookie-secret-file" Path, "", set(cookie_secret_file);
     "File with the secrets that DNS cookies are made with."
 
     //--- How much
@@ -134,32 +134,32 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Milliseconds after which a UDP client no longer gets an answer; 0 for never."
     "wait-limit" Number(0, NO_MAX), "1000", set(wait_limit);
     "Queries a client address may have waiting; 0 for any number."
-    "wait-limit-cookie" Number(0, NO_MAX), "10000", ignored(why::NOT_YET);
+    "wait-limit-cookie" Number(0, NO_MAX), "10000", set(wait_limit_cookie);
     "Queries a client with a valid cookie may have waiting; 0 for any number."
     "wait-limit-netblock" Pair(&Netblock, &Number(-1, NO_MAX)), "", list(draft::wait_limit_netblock);
     "wait-limit for the addresses of a netblock; -1 for any number."
-    "wait-limit-cookie-netblock" Pair(&Netblock, &Number(-1, NO_MAX)), "", ignored_list(why::NOT_YET);
+    "wait-limit-cookie-netblock" Pair(&Netblock, &Number(-1, NO_MAX)), "", list(draft::wait_limit_cookie_netblock);
     "wait-limit-cookie for the addresses of a netblock; -1 for any number."
-    "ip-ratelimit" Number(0, NO_MAX), "0", ignored(why::NOT_YET);
+    "ip-ratelimit" Number(0, NO_MAX), "0", set(ip_ratelimit);
     "Queries per second of a client address; 0 for any number."
-    "ip-ratelimit-cookie" Number(0, NO_MAX), "0", ignored(why::NOT_YET);
+    "ip-ratelimit-cookie" Number(0, NO_MAX), "0", set(ip_ratelimit_cookie);
     "Queries per second of a client with a valid cookie; 0 for any number."
-    "ip-ratelimit-size" Size, "4194304", ignored(why::NOT_YET);
+    "ip-ratelimit-size" Size, "4194304", set(ip_ratelimit_size);
     "Bytes of the table of client rates."
-    "ip-ratelimit-factor" Number(0, NO_MAX), "10", ignored(why::NOT_YET);
+    "ip-ratelimit-factor" Number(0, NO_MAX), "10", set(ip_ratelimit_factor);
     "One in so many queries above the limit gets through; 0 for none."
-    "ip-ratelimit-backoff" YesNo, "no", ignored(why::NOT_YET);
+    "ip-ratelimit-backoff" YesNo, "no", set(ip_ratelimit_backoff);
     "Count queries above the limit, so that it holds until the client slows down."
-    "ratelimit" Number(0, NO_MAX), "0", ignored(why::NOT_YET);
+    "ratelimit" Number(0, NO_MAX), "0", set(ratelimit);
     "Queries per second to the servers of a zone; 0 for any number."
-    "ratelimit-size" Size, "4194304", ignored(why::NOT_YET);
+    "ratelimit-size" Size, "4194304", set(ratelimit_size);
     "Bytes of the table of zone rates."
-    "ratelimit-factor" Number(0, NO_MAX), "10", ignored(why::NOT_YET);
+    "ratelimit-factor" Number(0, NO_MAX), "10", set(ratelimit_factor);
     "One in so many queries above the limit gets through; 0 for none."
-    "ratelimit-backoff" YesNo, "no", ignored(why::NOT_YET);
+    "ratelimit-backoff" YesNo, "no", set(ratelimit_backoff);
     "Count queries above the limit, so that it holds until demand sinks."
-    "ratelimit-for-domain" Pair(&Name, &Number(0, NO_MAX)), "", ignored_list(why::NOT_YET);
+    "ratelimit-for-domain" Pair(&Name, &Number(0, NO_MAX)), "", push(ratelimit_for_domain);
     "ratelimit of one zone."
-    "ratelimit-below-domain" Pair(&Name, &Number(0, NO_MAX)), "", ignored_list(why::NOT_YET);
+    "ratelimit-below-domain" Pair(&Name, &Number(0, NO_MAX)), "", push(ratelimit_below_domain);
     "ratelimit of zones below a name."
 };

@@ -177,3 +177,36 @@ fn a_stub_zone_for_the_root_replaces_the_hints() {
     assert_eq!(world.answer("www.example.com. A"), "NOERROR www.example.com. A 192.0.2.1");
     assert_eq!(world.asked, ["10.5.5.5 . NS", "10.5.5.6 www.example.com. A"]);
 }
+
+#[test]
+fn a_zone_that_is_asked_too_often_is_left_alone() {
+    let limited = |rows: &[(&str, u32)]| rows.iter().map(|row| (name(row.0), row.1)).collect();
+    #[rustfmt::skip]
+    let cases = [
+        // everywhere, for a zone, below a zone, questions that get through of 5
+        (0, vec![],                    vec![],                     5),
+        (2, vec![],                    vec![],                     2),
+        (2, vec![("example.com.", 0)], vec![],                     5),
+        (0, vec![("example.com.", 3)], vec![("com.", 1)],          3),
+        (9, vec![],                    vec![("com.", 1), (".", 4)], 1),
+        (9, vec![],                    vec![("example.com.", 1)],  5),
+    ];
+    for (ratelimit, of, below, want) in cases {
+        let config = Config {
+            ratelimit,
+            ratelimit_factor: 0,
+            ratelimit_for_domain: limited(&of),
+            ratelimit_below_domain: limited(&below),
+            ..plain()
+        };
+        let mut world = World::with_config(
+            config,
+            &[("10.0.2.1", "*example.com. A", "AA; NXDOMAIN; au example.com. SOA 60")],
+        );
+        // What is above is known already, and counted where it is limited, too.
+        let answers: Vec<String> =
+            (0..5).map(|n| world.answer(&format!("{n}.example.com. A"))).collect();
+        let limited = answers.iter().filter(|answer| *answer == "TooManyQueries").count();
+        assert_eq!(5 - limited, want, "{ratelimit} {of:?} {below:?}: {answers:?}");
+    }
+}
