@@ -45,9 +45,6 @@ const WITHIN: &[(&str, &str)] = &[
     ("do_not_query_localhost", "do_not_query_address"),
     ("directory", "root_hints"),
     ("cookie_secret_file", "cookie_secrets"),
-    ("ratelimit", "zone_ratelimit"),
-    ("ratelimit_for_domain", "zone_ratelimit"),
-    ("ratelimit_below_domain", "zone_ratelimit"),
 ];
 
 #[test]

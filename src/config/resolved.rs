@@ -402,16 +402,6 @@ impl Config {
             .map_or(AccessAction::Refuse, |&(_, action)| action)
     }
 
-    /// Queries per second that may go to the servers of `zone`; None: any number. What is said of
-    /// the zone itself comes first, then what is said of zones below the closest name.
-    pub fn zone_ratelimit(&self, zone: &Name) -> Option<u32> {
-        let exact = self.ratelimit_for_domain.iter().rfind(|(name, _)| name == zone);
-        let below = self.ratelimit_below_domain.iter().filter(|(name, _)| zone.is_below(name));
-        let below = || below.max_by_key(|(name, _)| name.label_count());
-        let limit = exact.or_else(below).map_or(self.ratelimit, |row| row.1);
-        Some(limit).filter(|limit| *limit > 0)
-    }
-
     /// Whether answers are validated: the validator is one of the modules.
     pub fn validates(&self) -> bool {
         self.module_config.contains(&Module::Validator)

@@ -12,7 +12,7 @@ use crate::cache::Server;
 use crate::clock::{Now, Rng};
 use crate::config::Config;
 use crate::status::Reason;
-use crate::wire::Question;
+use crate::wire::{Name, Question};
 
 /// Longest wait for one reply, unless the server is known to be slower: a client waits for less
 /// than two of them.
@@ -100,11 +100,21 @@ fn exists(question: &Question, view: &View<'_>, now: Now) -> bool {
 /// `ratelimit-factor` is sent all the same. Forwarders have no limit.
 fn is_too_often(cut: &Cut, view: &View<'_>, now: Now, rng: &mut Rng) -> bool {
     let (config, zone) = (view.config, cut.zone());
-    let Some(limit) = config.zone_ratelimit(zone).filter(|_| !cut.is_forward()) else {
+    let Some(limit) = zone_limit(zone, config).filter(|_| !cut.is_forward()) else {
         return false;
     };
     view.cache.zone_exceeds(zone, limit, config.ratelimit_backoff, now)
         && (config.ratelimit_factor == 0 || rng.random_range(0..config.ratelimit_factor) > 0)
+}
+
+/// Queries per second that may go to the servers of `zone`; None: any number. What is said of the
+/// zone itself comes first, then what is said of zones below the closest name.
+fn zone_limit(zone: &Name, config: &Config) -> Option<u32> {
+    let exact = config.ratelimit_for_domain.iter().rfind(|(name, _)| name == zone);
+    let below = config.ratelimit_below_domain.iter().filter(|(name, _)| zone.is_below(name));
+    let below = || below.max_by_key(|(name, _)| name.label_count());
+    let limit = exact.or_else(below).map_or(config.ratelimit, |row| row.1);
+    Some(limit).filter(|limit| *limit > 0)
 }
 
 /// Whether every query to the servers of `cut` goes over a stream.

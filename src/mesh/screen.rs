@@ -6,14 +6,15 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::task::{Key, Kind, Outcome, Step};
-use super::{Screened, lookup};
+use super::{Screened, lookup, synthesis};
 use crate::budget::Budget;
 use crate::cache::{Answer, Cache};
 use crate::clock::Now;
 use crate::config::Config;
 use crate::iterator::{self, Iteration, View};
 use crate::policy::{Audience, Hit, Link, Screening, Step as Screens};
-use crate::wire::{Name, Question};
+use crate::status::{Reason, SecurityStatus};
+use crate::wire::{Name, Question, Rcode, RecordType};
 
 /// The work of a task whose answer goes through policy.
 pub(super) struct Screen {
@@ -21,38 +22,89 @@ pub(super) struct Screen {
     audience: Audience,
     screening: Screening,
     checking_disabled: bool,
+    stage: Stage,
+}
+
+/// What a screening waits for.
+enum Stage {
+    /// A link.
+    Link,
+    /// A link of type AAAA; IPv4 addresses will do where it has none.
+    Native(Link),
+    /// The IPv4 addresses of a link, in place of what is known about AAAA.
+    Mapped(Link, Option<Rc<Outcome>>),
 }
 
 impl Screen {
     pub(super) fn new(question: Question, screened: &Screened, checking_disabled: bool) -> Self {
         let Screened { audience, alias } = screened.clone();
         let screening = Screening::new(question.clone(), alias.as_deref(), audience.lens);
-        Self { question, audience, screening, checking_disabled }
+        Self { question, audience, screening, checking_disabled, stage: Stage::Link }
     }
 
-    pub(super) fn start(&mut self) -> Vec<Step> {
+    pub(super) fn start(&mut self, config: &Config) -> Vec<Step> {
         let step = self.screening.start(&self.audience.policy);
-        self.follow(step, None)
+        self.follow(step, None, config)
     }
 
-    /// The link that was needed has come.
-    pub(super) fn resolved(&mut self, outcome: &Rc<Outcome>) -> Vec<Step> {
+    /// What was needed has come.
+    pub(super) fn resolved(&mut self, outcome: &Rc<Outcome>, config: &Config) -> Vec<Step> {
+        let whole = outcome.barred.is_none() && outcome.answer.dangling().is_none();
+        match std::mem::replace(&mut self.stage, Stage::Link) {
+            Stage::Link => self.link(outcome, config),
+            Stage::Native(link) if whole && lacks_native(&outcome.answer) => {
+                self.need_mapped(link, Some(Rc::clone(outcome)))
+            }
+            Stage::Native(_) => self.link(outcome, config),
+            Stage::Mapped(link, native) => self.mapped(link, native, outcome, config),
+        }
+    }
+
+    /// The addresses to be mapped have come, gone through policy themselves.
+    fn mapped(
+        &mut self,
+        link: Link,
+        native: Option<Rc<Outcome>>,
+        outcome: &Rc<Outcome>,
+        config: &Config,
+    ) -> Vec<Step> {
+        let answer = &outcome.answer;
+        if answer.manner.dropped || answer.manner.truncated {
+            let answer = Answer { question: self.question.clone(), ..answer.clone() };
+            return vec![Step::Done(Outcome::failed(answer, outcome.passing))];
+        }
+        let failed = answer.is_failure() || answer.status == SecurityStatus::Bogus;
+        if failed {
+            return self.link(outcome, config);
+        }
+        if answer.rrset().is_none() {
+            return match native {
+                Some(native) => self.link(&native, config),
+                None => vec![self.need_link(link)],
+            };
+        }
+        let question = Question { name: link.name, ..self.question.clone() };
+        let denial = native.as_ref().map(|native| &native.answer);
+        let made = synthesis::mapped(answer.clone(), &question, denial, config);
+        self.link(&Rc::new(Outcome::like(outcome, made)), config)
+    }
+
+    fn link(&mut self, outcome: &Rc<Outcome>, config: &Config) -> Vec<Step> {
         let policy = &self.audience.policy;
         let step = match &outcome.barred {
             Some(hit) => self.screening.barred(policy, hit),
             None => self.screening.resolved(policy, &outcome.answer),
         };
-        self.follow(step, Some(outcome))
+        self.follow(step, Some(outcome), config)
     }
 
-    fn follow(&self, step: Screens, last: Option<&Rc<Outcome>>) -> Vec<Step> {
+    fn follow(&mut self, step: Screens, last: Option<&Rc<Outcome>>, config: &Config) -> Vec<Step> {
         let passing = last.is_some_and(|last| last.passing);
         let answer = match step {
-            Screens::Need(link) => return vec![self.need(link)],
+            Screens::Need(link) => return self.need(link, config),
             Screens::Done(answer) => *answer,
             Screens::Unchanged => {
-                let failure =
-                    || Answer::failure(self.question.clone(), crate::status::Reason::NotReady);
+                let failure = || Answer::failure(self.question.clone(), Reason::NotReady);
                 last.map_or_else(failure, |last| last.answer.clone())
             }
         };
@@ -60,12 +112,45 @@ impl Screen {
         vec![Step::Done(Outcome::failed(answer, passing))]
     }
 
-    fn need(&self, link: Link) -> Step {
+    fn need(&mut self, link: Link, config: &Config) -> Vec<Step> {
+        let question = Question { name: link.name.clone(), ..self.question.clone() };
+        if self.checking_disabled || !synthesis::applies(&question, config) {
+            return vec![self.need_link(link)];
+        }
+        if question.rtype != RecordType::AAAA || synthesis::is_ipv4only(&question.name) {
+            let key = Key { kind: Kind::Synthesized, question, audience: None };
+            return vec![Step::Need { key, again: None, deeper: false }];
+        }
+        if synthesis::prefers_mapped(&question.name, config) {
+            return self.need_mapped(link, None);
+        }
+        self.stage = Stage::Native(link.clone());
+        vec![self.need_link(link)]
+    }
+
+    fn need_mapped(&mut self, link: Link, native: Option<Rc<Outcome>>) -> Vec<Step> {
+        let name = link.name.clone();
+        let question = Question { name, rtype: RecordType::A, ..self.question.clone() };
+        self.stage = Stage::Mapped(link, native);
+        // Whoever sees the same may join.
+        let key = Key { kind: Kind::Screened(0), question, audience: Some(self.audience.clone()) };
+        vec![Step::Need { key, again: None, deeper: false }]
+    }
+
+    fn need_link(&self, link: Link) -> Step {
         let kind = if self.checking_disabled { Kind::UnvalidatedLink } else { Kind::Link };
         let audience = link.guarded.then(|| self.audience.clone());
         let question = Question { name: link.name, ..self.question.clone() };
         Step::Need { key: Key { kind, question, audience }, again: None, deeper: false }
     }
+}
+
+/// Whether IPv4 addresses will do: any error but NXDOMAIN is taken for "no AAAA" (RFC 6147 §5.1.2),
+/// but not bogus data.
+fn lacks_native(answer: &Answer) -> bool {
+    answer.rcode != Rcode::NXDOMAIN
+        && answer.status != SecurityStatus::Bogus
+        && !synthesis::has_native(answer)
 }
 
 /// Asks policy about servers, and remembers what it said.
@@ -131,6 +216,10 @@ pub fn known(
     (cache, config, now): (&Cache, &Config, Now),
 ) -> Option<Known> {
     let question = Question { name: link.name.clone(), ..question.clone() };
+    if !checking_disabled && synthesis::applies(&question, config) {
+        // What is known of one type says nothing of what will be made of another.
+        return None;
+    }
     if link.guarded
         && let Some(hit) = first_servers(&question, audience, cache, config, now)
     {

@@ -187,12 +187,12 @@ impl Synthesis {
 }
 
 /// Whether A counts before AAAA for that name.
-fn prefers_mapped(name: &Name, config: &Config) -> bool {
+pub(super) fn prefers_mapped(name: &Name, config: &Config) -> bool {
     config.dns64_synthall || config.dns64_ignore_aaaa.iter().any(|zone| name.is_at_or_below(zone))
 }
 
 /// Whether there are AAAA records that are of use to the client.
-fn has_native(answer: &Answer) -> bool {
+pub(super) fn has_native(answer: &Answer) -> bool {
     let excluded = |ip: Ipv6Addr| ip.to_bits() >> 32 == EXCLUDED >> 32;
     answer.rrset().is_some_and(|rrset| {
         rrset.rdata.iter().any(|rdata| match rdata.as_ip() {
@@ -204,7 +204,12 @@ fn has_native(answer: &Answer) -> bool {
 
 /// The answer for AAAA made of an answer for A. `denial` is what was said about AAAA, when that was
 /// asked.
-fn mapped(answer: Answer, question: &Question, denial: Option<&Answer>, config: &Config) -> Answer {
+pub(super) fn mapped(
+    answer: Answer,
+    question: &Question,
+    denial: Option<&Answer>,
+    config: &Config,
+) -> Answer {
     let mut answer = answer;
     let target = answer.target();
     let most = denial.map_or(u32::MAX, negative_ttl);
@@ -237,7 +242,7 @@ fn negative_ttl(denial: &Answer) -> u32 {
     })
 }
 
-fn is_ipv4only(name: &Name) -> bool {
+pub(super) fn is_ipv4only(name: &Name) -> bool {
     name.label_count() == 2 && name.as_wire().eq_ignore_ascii_case(b"\x08ipv4only\x04arpa\x00")
 }
 

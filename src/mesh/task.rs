@@ -250,6 +250,10 @@ impl Task {
                 again: again.is_some(),
                 iteration: Some(again.unwrap_or_else(|| Box::new(Iteration::new(question, depth)))),
             },
+            Kind::Screened(_) if let Some(audience) = key.audience.clone() => {
+                let screened = Screened { audience, alias: None };
+                Work::Screen(Box::new(Screen::new(question, &screened, false)))
+            }
             Kind::Synthesized | Kind::SynthesizedAnew => {
                 Work::Synthesize(Box::new(Synthesis::new(key.kind, question)))
             }
@@ -289,8 +293,10 @@ impl Task {
             (Work::Resolve(resolve), Input::Resolved { key, outcome }) => {
                 resolve.resolved(&key, &outcome, &self.purse, cx, cache)
             }
-            (Work::Screen(screen), Input::Start) => screen.start(),
-            (Work::Screen(screen), Input::Resolved { outcome, .. }) => screen.resolved(&outcome),
+            (Work::Screen(screen), Input::Start) => screen.start(cx.config),
+            (Work::Screen(screen), Input::Resolved { outcome, .. }) => {
+                screen.resolved(&outcome, cx.config)
+            }
             (Work::Synthesize(synthesis), Input::Start) => synthesis.start(cx, cache),
             (Work::Synthesize(synthesis), Input::Resolved { outcome, .. }) => {
                 synthesis.resolved(&outcome, &self.purse, cx, cache)
