@@ -5,8 +5,9 @@
 
 use std::net::SocketAddr;
 
-use super::auth::ZoneSource;
+use super::auth::{AuthZone, ZoneSource};
 use super::net::{AccessAction, Netblock};
+use super::resolved::Config;
 use super::zone::{LocalZone, LocalZoneKind};
 use crate::wire::{Name, Rdata, Record, RecordType};
 
@@ -183,6 +184,19 @@ impl Rpz {
             for_downstream: false,
             tags: None,
         }
+    }
+}
+
+impl Config {
+    /// Every zone that is kept as a copy: those of `auth-zone:`, and those of `rpz:`, which are not
+    /// used for resolving.
+    pub fn copied_zones(&self) -> Vec<AuthZone> {
+        let policy = self.policy.rpz.iter().map(|rpz| AuthZone {
+            for_upstream: false,
+            for_downstream: rpz.for_downstream,
+            ..AuthZone::new(rpz.source.clone())
+        });
+        self.auth_zones.iter().cloned().chain(policy).collect()
     }
 }
 

@@ -407,17 +407,6 @@ impl Config {
         self.module_config.contains(&Module::Validator)
     }
 
-    /// Every zone that is kept as a copy: those of `auth-zone:`, and those of `rpz:`, which are not
-    /// used for resolving.
-    pub fn copied_zones(&self) -> Vec<AuthZone> {
-        let policy = self.policy.rpz.iter().map(|rpz| AuthZone {
-            for_upstream: false,
-            for_downstream: rpz.for_downstream,
-            ..AuthZone::new(rpz.source.clone())
-        });
-        self.auth_zones.iter().cloned().chain(policy).collect()
-    }
-
     /// Whether AAAA records are made of A records: DNS64 is one of the modules.
     pub fn synthesizes(&self) -> bool {
         self.module_config.contains(&Module::Dns64)
