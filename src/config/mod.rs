@@ -11,6 +11,7 @@
 
 mod anchors;
 mod auth;
+mod consult;
 mod document;
 mod draft;
 mod error;

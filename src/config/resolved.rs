@@ -391,36 +391,6 @@ const LOOPBACK_V6: (IpAddr, u8) = (IpAddr::V6(Ipv6Addr::LOCALHOST), 128);
 const LOOPBACK_MAPPED: (IpAddr, u8) = (IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped()), 128);
 
 impl Config {
-    /// What a client at `addr` may do: the most specific block of `access-control:`, the last of
-    /// equal ones. Clients on this host are allowed and all others refused unless a block says
-    /// otherwise.
-    pub fn access(&self, addr: IpAddr) -> AccessAction {
-        self.access_control
-            .iter()
-            .filter(|(block, _)| block.contains(addr))
-            .max_by_key(|(block, _)| block.prefix())
-            .map_or(AccessAction::Refuse, |&(_, action)| action)
-    }
-
-    /// Whether answers are validated: the validator is one of the modules.
-    pub fn validates(&self) -> bool {
-        self.module_config.contains(&Module::Validator)
-    }
-
-    /// Whether AAAA records are made of A records: DNS64 is one of the modules.
-    pub fn synthesizes(&self) -> bool {
-        self.module_config.contains(&Module::Dns64)
-    }
-
-    /// The text that the server at `addr` is sent (`edns-client-string`).
-    pub fn client_string(&self, addr: IpAddr) -> Option<&str> {
-        self.edns_client_string
-            .iter()
-            .filter(|(block, _)| block.contains(addr))
-            .max_by_key(|(block, _)| block.prefix())
-            .map(|(_, text)| text.as_str())
-    }
-
     /// Blocks never asked, by [`Config::do_not_query_localhost`].
     pub(super) fn localhost_blocks() -> [Netblock; 2] {
         [LOOPBACK_V4, LOOPBACK_V6].map(|(addr, prefix)| Netblock::new(addr, prefix))

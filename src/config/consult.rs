@@ -1,0 +1,39 @@
+//! What the rest of the program asks of a configuration, where a field alone does not say it.
+
+use std::net::IpAddr;
+
+use super::net::AccessAction;
+use super::resolved::Config;
+use super::values::Module;
+
+impl Config {
+    /// What a client at `addr` may do: the most specific block of `access-control:`, the last of
+    /// equal ones. Clients on this host are allowed and all others refused unless a block says
+    /// otherwise.
+    pub fn access(&self, addr: IpAddr) -> AccessAction {
+        self.access_control
+            .iter()
+            .filter(|(block, _)| block.contains(addr))
+            .max_by_key(|(block, _)| block.prefix())
+            .map_or(AccessAction::Refuse, |&(_, action)| action)
+    }
+
+    /// Whether answers are validated: the validator is one of the modules.
+    pub fn validates(&self) -> bool {
+        self.module_config.contains(&Module::Validator)
+    }
+
+    /// Whether AAAA records are made of A records: DNS64 is one of the modules.
+    pub fn synthesizes(&self) -> bool {
+        self.module_config.contains(&Module::Dns64)
+    }
+
+    /// The text that the server at `addr` is sent (`edns-client-string`).
+    pub fn client_string(&self, addr: IpAddr) -> Option<&str> {
+        self.edns_client_string
+            .iter()
+            .filter(|(block, _)| block.contains(addr))
+            .max_by_key(|(block, _)| block.prefix())
+            .map(|(_, text)| text.as_str())
+    }
+}
