@@ -23,6 +23,8 @@ mod responses;
 mod rpz;
 mod screening;
 #[cfg(test)]
+mod screening_tests;
+#[cfg(test)]
 mod tests;
 
 use std::net::{IpAddr, SocketAddr};
