@@ -119,6 +119,9 @@ pub enum Reason {
     /// The servers may only be asked over TLS (`forward-tls-upstream` and its like), which is not
     /// supported: nothing is sent in the clear instead.
     TlsUnsupported,
+    /// There is no copy of the zone that may be used (`auth-zone:`): not read or transferred yet,
+    /// expired, or its digest was wrong.
+    ZoneUnavailable,
 
     // Policy.
     /// The client may not ask (`access-control`).
@@ -172,6 +175,7 @@ const REASONS: &[(Reason, u16, &str)] = &[
     (Reason::NotReady, 14, "not ready"),
     (Reason::NoSocket, 23, "no outgoing socket"),
     (Reason::TlsUnsupported, 22, "TLS to servers is not supported"),
+    (Reason::ZoneUnavailable, 24, "no usable copy of the zone"),
     (Reason::Prohibited, 18, ""),
     (Reason::Blocked, 15, ""),
     (Reason::TooManyQueries, 31, ""),

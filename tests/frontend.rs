@@ -16,6 +16,7 @@ use arc_swap::ArcSwap;
 use prebound::cache::{Answer, Cache};
 use prebound::clock::Rng;
 use prebound::config::{Config, Ede};
+use prebound::engine::zones::Keeper;
 use prebound::frontend::{Ask, Resolver, Shared, Worker, tcp, udp};
 use prebound::metrics::{Metrics, Stat};
 use prebound::policy::{Cookies, Policy};
@@ -95,6 +96,8 @@ impl Server {
                 &mut Rng::seed_from_u64(1),
             )),
             cache: Arc::new(Cache::new(&config, &mut Rng::seed_from_u64(1))),
+            zones: Arc::default(),
+            keeper: Keeper::default(),
             metrics: Arc::new(Metrics::new(1)),
             config: Arc::new(ArcSwap::from_pointee(config)),
         });

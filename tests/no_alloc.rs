@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use prebound::cache::{Answer, Cache, HotEdns, HotQuery};
 use prebound::clock::{Mono, Now, Rng, UnixTime};
 use prebound::config::Config;
+use prebound::engine::zones::Keeper;
 use prebound::frontend::{Ask, Outcome, Resolver, Shared, Source, Worker};
 use prebound::metrics::Metrics;
 use prebound::policy::{Cookies, Policy};
@@ -145,6 +146,8 @@ fn from_datagram_to_datagram_a_hit_does_not_allocate() {
             &mut Rng::seed_from_u64(1),
         )),
         cache: Arc::new(warm()),
+        zones: Arc::default(),
+        keeper: Keeper::default(),
         metrics: Arc::new(Metrics::new(1)),
         config: Arc::new(ArcSwap::from_pointee(config)),
     });

@@ -35,7 +35,7 @@ const BY_FUNCTION: &[(&str, &str)] = &[
     ("forward-host", "hosts"),
     ("stub-addr", "addrs"),
     ("stub-host", "hosts"),
-    ("allow-notify", "may_notify"),
+    ("allow-notify", "source"),
 ];
 
 /// Fields that other fields are made of before the configuration is handed out.

@@ -12,15 +12,20 @@
 //! # RFCs
 //!
 //! 1034 §4.3.2 and 4035 §3.1 (answering), 4592 (wildcards), 5155 §7.2 (NSEC3), 6672 (DNAME), 1982
-//! (serial numbers).
+//! (serial numbers), 1995 and 5936 (transfers), 1996 (NOTIFY), 8976 (digest).
 
+mod file;
 mod lookup;
 mod nsec3;
 mod serial;
 mod set;
+pub mod transfer;
 mod zone;
+mod zonemd;
 
+pub use file::FileError;
 pub use lookup::Reply;
 pub use serial::is_newer;
 pub use set::{Copy, Entry, Zones};
 pub use zone::{Builder, Change, MAX_RECORDS, Node, Zone, ZoneError};
+pub use zonemd::Digest;

@@ -1,6 +1,7 @@
 //! The zones of a configuration, and the copy of each that is used right now.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -9,6 +10,9 @@ use super::zone::Zone;
 use crate::clock::UnixTime;
 use crate::config::AuthZone;
 use crate::wire::{Name, RecordType};
+
+/// Addresses remembered of those who are known by name.
+const MAX_NOTIFIERS: usize = 64;
 
 /// The zones of a configuration. The set never changes; the copies in it do.
 #[derive(Debug, Default)]
@@ -27,6 +31,8 @@ pub struct Zones {
 pub struct Entry {
     config: AuthZone,
     copy: ArcSwap<Copy>,
+    /// Addresses of those who may announce changes and are known by name.
+    notifiers: ArcSwap<Vec<IpAddr>>,
 }
 
 /// A copy of a zone. Replaced whole.
@@ -41,6 +47,8 @@ pub struct Copy {
     pub confirmed: UnixTime,
     /// It failed the check of its digest, so that it must not be used.
     pub rejected: bool,
+    /// Its digest is right, and whether that is signed has yet to be found out.
+    pub unproven: bool,
 }
 
 impl Copy {
@@ -53,7 +61,7 @@ impl Copy {
 impl Entry {
     /// A zone without a copy.
     pub fn new(config: AuthZone) -> Self {
-        Self { config, copy: ArcSwap::default() }
+        Self { config, copy: ArcSwap::default(), notifiers: ArcSwap::default() }
     }
 
     /// The zone.
@@ -77,6 +85,20 @@ impl Entry {
         copy.is_usable(now).then(|| copy.zone.clone()).flatten()
     }
 
+    /// Whether `from` may announce a change of the zone.
+    pub fn may_notify(&self, from: IpAddr) -> bool {
+        self.config.source.may_notify(from) || self.notifiers.load().contains(&from)
+    }
+
+    /// Notes the addresses of somebody known by name who may announce changes.
+    pub fn add_notifiers(&self, addresses: &[IpAddr]) {
+        let mut known = Vec::clone(&self.notifiers.load());
+        known.retain(|address| !addresses.contains(address));
+        known.extend_from_slice(addresses);
+        let old = known.len().saturating_sub(MAX_NOTIFIERS);
+        self.notifiers.store(Arc::new(known.split_off(old)));
+    }
+
     /// Replaces the copy.
     pub fn store(&self, copy: Copy) {
         self.copy.store(Arc::new(copy));
@@ -98,7 +120,7 @@ impl Zones {
                 Some(entry) if entry.config == zone => Arc::clone(entry),
                 Some(entry) => {
                     let copy = ArcSwap::new(entry.copy());
-                    Arc::new(Entry { config: zone, copy })
+                    Arc::new(Entry { copy, ..Entry::new(zone) })
                 }
                 None => Arc::new(Entry::new(zone)),
             }

@@ -94,7 +94,7 @@ impl Reader<'_> {
                     let line = text.get(range.clone()).unwrap_or_default();
                     let (origin, ttl) = file.state();
                     let include = include(line, origin).map_err(|wrong| error(wrong.into()))?;
-                    let beside = path.parent().unwrap_or(Path::new("")).join(include.path);
+                    let beside = path.parent().unwrap_or_else(|| Path::new("")).join(include.path);
                     self.depth += 1;
                     self.file(&beside, &include.origin, ttl)?;
                     self.depth -= 1;

@@ -27,7 +27,12 @@ pub(super) fn enter(config: &Config, configuration: &[PathBuf], off: bool) -> Sa
 /// directories of the files that the configuration has us maintain. The latter alone do not make
 /// anything writable that the unit, the owner or the mount forbid.
 fn state(config: &Config) -> Vec<PathBuf> {
-    let maintained = config.auto_trust_anchor_file.iter().filter_map(|file| file.parent());
+    let copied = config.copied_zones();
+    let copied = copied.iter().map(|zone| &zone.source);
+    let copied = copied.filter(|source| !source.primaries.is_empty());
+    let files = copied.filter_map(|source| source.zonefile.as_ref());
+    let files = files.chain(&config.auto_trust_anchor_file);
+    let maintained = files.filter_map(|file| file.parent());
     let maintained =
         maintained.filter(|directory| directory.parent().is_some() && directory.is_dir());
     let mut directories = state::directories();

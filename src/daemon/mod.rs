@@ -32,7 +32,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tracing::{error, info};
 
+use crate::authority::Zones;
+use crate::clock::Now;
 use crate::control::Order;
+use crate::engine::zones::{Keeper, Order as KeeperOrder, Orders, load_all};
 use crate::frontend::Shared;
 use crate::logging;
 use crate::metrics::Metrics;
@@ -108,9 +111,14 @@ fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
     let Prepared { config, settings, files, mut claimed } = prepared;
     let count = deal::workers(config.num_threads, &claimed.udp);
     let cache = heritage::open(claimed.cache.take(), &config, &notifier);
+    let zones = Zones::new(config.copied_zones());
+    load_all(&zones, &config, Now::system());
+    let (keeper, orders) = Keeper::new();
     let shared = Arc::new(Shared {
-        policy: ArcSwap::from_pointee(reload::policy_of(&config)),
+        policy: ArcSwap::from_pointee(reload::policy_of(&config, &zones)),
         cookies: ArcSwap::from_pointee(reload::cookies_of(&config)),
+        zones: Arc::new(ArcSwap::from_pointee(zones)),
+        keeper,
         cache: Arc::new(cache),
         metrics: Arc::new(Metrics::new(count)),
         config: Arc::new(ArcSwap::from_pointee(config)),
@@ -127,7 +135,7 @@ fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
     };
     // Before anybody is served: whoever has an answer may send us a signal.
     let event_loop = EventLoop::new().map_err(|error| refused("wait for signals", error))?;
-    let workers = start_workers(count, claimed, &shared, &stopped, &tell_end)
+    let workers = start_workers(count, claimed, &shared, orders, &stopped, &tell_end)
         .map_err(|error| refused("start workers", error))?;
     let daemon = Daemon {
         shared,
@@ -147,6 +155,7 @@ fn start_workers(
     count: usize,
     claimed: Claimed,
     shared: &Arc<Shared>,
+    orders: Orders,
     stopped: &watch::Receiver<bool>,
     ended: &UnboundedSender<usize>,
 ) -> io::Result<Vec<Running>> {
@@ -154,10 +163,14 @@ fn start_workers(
     let hands = deal::deal(claimed.udp, claimed.tcp, count)?;
     let (started, starts) = mpsc::channel();
     let mut workers = Vec::with_capacity(count);
+    // The first worker keeps the copies of zones.
+    let mut orders = Some(orders);
     for (index, (hand, way_out)) in hands.into_iter().zip(ways_out).enumerate() {
         let (shared, stopped) = (Arc::clone(shared), stopped.clone());
         let (started, ended) = (started.clone(), ended.clone());
-        workers.push(worker::start(index, shared, hand, way_out, stopped, started, ended)?);
+        let orders = orders.take();
+        let job = worker::Job { index, shared, hand, way_out, orders };
+        workers.push(worker::start(job, stopped, started, ended)?);
     }
     drop(started);
     // One word from each; one that ends without it has panicked, which the sentence says.
@@ -231,6 +244,7 @@ impl Daemon {
                 },
                 _ = signals.reopen.recv() => info!("there is no log file to reopen"),
                 () = &mut probation, if !probation.is_elapsed() => self.shared.cache.proven(),
+                () = self.shared.keeper.rings() => self.shared.keeper.tell(KeeperOrder::Due),
                 () = watchdog.due() => watchdog.feed(&self.notifier, &self.workers),
                 _ = status.tick() => {
                     self.notifier.status(&self.status());

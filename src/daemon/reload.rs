@@ -8,8 +8,10 @@ use rand::SeedableRng;
 use tracing::{error, info, warn};
 
 use super::{confine, policy_zones};
-use crate::clock::Rng;
+use crate::authority::Zones;
+use crate::clock::{Now, Rng};
 use crate::config::{self, Config, Loaded, Notice, NoticeKind, Settings};
+use crate::engine::zones::{Order, load, load_all};
 use crate::frontend::Shared;
 use crate::logging;
 use crate::policy::{self, Cookies, Policy};
@@ -41,12 +43,16 @@ pub(super) fn reload(
     announce(&notices);
     logging::set_verbosity(config.verbosity.saturating_add(extra_verbosity));
     let forget = !keep_cache || !shared.cache.fits(&config);
-    shared.policy.store(Arc::new(policy_of(&config)));
+    let zones = shared.zones.load().renewed(config.copied_zones());
+    reread(&zones, &config);
+    shared.policy.store(Arc::new(policy_of(&config, &zones)));
     // A random secret stays: clients have cookies made with it.
     if config.cookie_secrets != old.cookie_secrets {
         shared.cookies.store(Arc::new(cookies_of(&config)));
     }
     shared.cache.reconfigure(&config);
+    shared.zones.store(Arc::new(zones));
+    shared.keeper.tell(Order::Reloaded);
     let config = Arc::new(config);
     shared.config.store(Arc::clone(&config));
     settings.store(Arc::new(new_settings));
@@ -56,6 +62,19 @@ pub(super) fn reload(
     }
     info!(cache = if forget { "emptied" } else { "kept" }, "reloaded");
     true
+}
+
+/// Reads the files of zones, since they may have changed. What has been transferred is newer than its
+/// file, and stays.
+fn reread(zones: &Zones, config: &Config) {
+    let now = Now::system();
+    load_all(zones, config, now);
+    let files = zones.iter().filter(|entry| entry.config().source.primaries.is_empty());
+    for entry in files.filter(|entry| entry.copy().confirmed < now.unix) {
+        if let Err(error) = load(entry, config, now) {
+            error!(zone = %entry.name(), %error, "zone not loaded anew");
+        }
+    }
 }
 
 /// The configuration with what follows from its options in other layers: nobody signs the reverse
@@ -110,9 +129,9 @@ pub(super) fn cookies_of(config: &Config) -> Cookies {
 }
 
 /// The policy of a configuration, with the content of its policy zones.
-pub(super) fn policy_of(config: &Config) -> Policy {
+pub(super) fn policy_of(config: &Config, zones: &Zones) -> Policy {
     let policy = Policy::new(config, &host_name());
-    policy_zones::load(&policy, config);
+    policy_zones::load(&policy, zones);
     policy
 }
 

@@ -16,8 +16,10 @@ use tokio::task::{LocalSet, spawn_local};
 use tracing::error;
 
 use super::deal::Hand;
+use super::policy_zones;
 use crate::egress::client::Egress;
 use crate::engine::Engine;
+use crate::engine::zones::{Observer, Orders, keep};
 use crate::frontend::{self, Shared, tcp, udp};
 
 /// How long clients that still wait are served after the stop.
@@ -42,6 +44,16 @@ impl WayOut {
     }
 }
 
+/// What a worker is given.
+pub(super) struct Job {
+    pub(super) index: usize,
+    pub(super) shared: Arc<Shared>,
+    pub(super) hand: Hand,
+    pub(super) way_out: WayOut,
+    /// For the one that keeps the copies of zones.
+    pub(super) orders: Option<Orders>,
+}
+
 /// A running worker.
 pub(super) struct Running {
     pub(super) thread: JoinHandle<()>,
@@ -56,14 +68,12 @@ pub(super) struct Running {
 ///
 /// When there is no thread to be had.
 pub(super) fn start(
-    index: usize,
-    shared: Arc<Shared>,
-    hand: Hand,
-    way_out: WayOut,
+    job: Job,
     stop: watch::Receiver<bool>,
     started: mpsc::Sender<io::Result<()>>,
     ended: UnboundedSender<usize>,
 ) -> io::Result<Running> {
+    let index = job.index;
     let heartbeat = Arc::new(AtomicU64::new(0));
     let beat = Arc::clone(&heartbeat);
     let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
@@ -75,7 +85,7 @@ pub(super) fn start(
                 return;
             }
         };
-        let life = live(index, shared, hand, way_out, stop, started, beat);
+        let life = live(job, stop, started, beat);
         LocalSet::new().block_on(&runtime, life);
     })?;
     Ok(Running { thread, heartbeat })
@@ -95,14 +105,12 @@ impl Drop for TellsEnd {
 }
 
 async fn live(
-    index: usize,
-    shared: Arc<Shared>,
-    hand: Hand,
-    way_out: WayOut,
+    job: Job,
     mut stop: watch::Receiver<bool>,
     started: mpsc::Sender<io::Result<()>>,
     beat: Arc<AtomicU64>,
 ) {
+    let Job { index, shared, hand, way_out, orders } = job;
     let egress = match way_out.open() {
         Ok(egress) => egress,
         Err(error) => {
@@ -110,7 +118,18 @@ async fn live(
             return;
         }
     };
-    let engine = Engine::start(Arc::clone(&shared.config), Arc::clone(&shared.cache), egress);
+    let engine = {
+        let (config, cache) = (Arc::clone(&shared.config), Arc::clone(&shared.cache));
+        Engine::start(config, cache, Arc::clone(&shared.zones), egress)
+    };
+    if let Some(orders) = orders {
+        let (zones, config) = (Arc::clone(&shared.zones), Arc::clone(&shared.config));
+        let of_policy = Arc::clone(&shared);
+        let observer: Observer = Rc::new(move |name, zone| {
+            policy_zones::apply(&of_policy.policy.load(), name, zone);
+        });
+        keep(engine.clone(), zones, config, observer, orders);
+    }
     let worker = frontend::Worker::new(shared, index, engine);
     for socket in hand.udp {
         let serving = udp::serve(Rc::clone(&worker), UdpSocket::from(socket), stop.clone());

@@ -11,7 +11,7 @@ use rand::RngExt;
 
 use super::protocol::{Refusal, one_host};
 use crate::clock::{Mono, Rng};
-use crate::config::{Config, Netblock, OutgoingPorts, Prefix64};
+use crate::config::{Config, Netblock, OutgoingPorts, Prefix64, Primary};
 
 /// DNS, DNS over TLS, DNS over HTTPS.
 const DNS_PORTS: [u16; 3] = [53, 853, 443];
@@ -28,6 +28,8 @@ pub const DEFAULT_RATE: u32 = 50_000;
 pub struct Policy {
     ports: HashSet<u16>,
     endpoints: HashSet<SocketAddr>,
+    /// Those the operator named for the transfer of zones, which no list of others forbids.
+    primaries: HashSet<SocketAddr>,
     never: Vec<Netblock>,
     /// Addresses behind it are those of IPv4 servers (`do-nat64`).
     nat64: Option<Prefix64>,
@@ -46,19 +48,31 @@ impl Default for Policy {
 
 impl Policy {
     /// What the configuration says: `do-not-query-address:`, `do-not-query-localhost:`,
-    /// `outgoing-interface:`, `outgoing-port-permit:`, `outgoing-port-avoid:`, and the servers of
+    /// `outgoing-interface:`, `outgoing-port-permit:`, `outgoing-port-avoid:`, the primaries of copied
+    /// zones, which may be asked wherever they are, and the servers of
     /// stub and forward zones, whose ports are allowed: for their addresses where those are given,
     /// for any address where a server is given by name.
     pub fn from_config(config: &Config) -> Self {
         let zones = || config.stub_zones.iter().chain(&config.forward_zones);
         let named = zones().flat_map(|zone| zone.hosts.iter().map(|host| host.port));
         let addressed = zones().flat_map(|zone| zone.addrs.iter().map(|server| server.addr));
+        let copied = config.copied_zones();
+        let primaries = || copied.iter().flat_map(|zone| zone.source.primaries.iter());
+        let primary_ports = primaries().filter_map(|primary| match primary {
+            Primary::Host { port, .. } => Some(*port),
+            Primary::Address(_) => None,
+        });
+        let primary_addresses = primaries().filter_map(|primary| match primary {
+            Primary::Address(address) => Some(without_flow(*address)),
+            Primary::Host { .. } => None,
+        });
         let mut source_ports = config.outgoing_ports.clone();
         // To bind to port 0 is to let the kernel choose.
         source_ports.avoid(0, 0);
         Self {
-            ports: DNS_PORTS.into_iter().chain(named).collect(),
+            ports: DNS_PORTS.into_iter().chain(named).chain(primary_ports).collect(),
             endpoints: addressed.map(without_flow).collect(),
+            primaries: primary_addresses.collect(),
             never: config.do_not_query_address.clone(),
             nat64: config.nat64,
             source_ports,
@@ -74,6 +88,9 @@ impl Policy {
     /// Why not.
     pub fn check(&self, to: SocketAddr) -> Result<(), Refusal> {
         one_host(to.ip())?;
+        if self.primaries.contains(&without_flow(to)) {
+            return Ok(());
+        }
         let real = Prefix64::real(self.nat64, to.ip());
         if self.never.iter().any(|block| block.contains(real)) {
             let loopback = real.is_loopback();

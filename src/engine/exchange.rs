@@ -24,10 +24,11 @@ pub(super) async fn run(
     socket: OwnedFd,
     query: Vec<u8>,
 ) {
-    let ended = match transport {
-        Transport::Udp => udp(&engine, token, socket, &query).await,
-        Transport::Tcp => tcp(&engine, token, socket, &query).await,
+    let tell = |bytes: Vec<u8>| {
+        engine.event(Event::Datagram { token, bytes: &bytes });
+        std::future::ready(())
     };
+    let ended = talk(transport, socket, &query, tell).await;
     if let Err(error) = ended {
         trace!(%error, "exchange ended");
         let error = match error.kind() {
@@ -41,17 +42,42 @@ pub(super) async fn run(
     }
 }
 
-async fn udp(engine: &Engine, token: Token, socket: OwnedFd, query: &[u8]) -> io::Result<()> {
+/// Sends the query and hands over every message that comes back, until the socket ends.
+///
+/// # Errors
+///
+/// How it ended.
+pub(super) async fn talk<F: Future<Output = ()>>(
+    transport: Transport,
+    socket: OwnedFd,
+    query: &[u8],
+    tell: impl Fn(Vec<u8>) -> F,
+) -> io::Result<()> {
+    match transport {
+        Transport::Udp => udp(socket, query, tell).await,
+        Transport::Tcp => tcp(socket, query, tell).await,
+    }
+}
+
+async fn udp<F: Future<Output = ()>>(
+    socket: OwnedFd,
+    query: &[u8],
+    tell: impl Fn(Vec<u8>) -> F,
+) -> io::Result<()> {
     let socket = UdpSocket::from_std(std::net::UdpSocket::from(socket))?;
     socket.send(query).await?;
     let mut buffer = vec![0; DATAGRAM];
     loop {
         let len = socket.recv(&mut buffer).await?;
-        engine.event(Event::Datagram { token, bytes: &buffer[..len] });
+        tell(buffer.get(..len).unwrap_or_default().to_vec()).await;
     }
 }
 
-async fn tcp(engine: &Engine, token: Token, socket: OwnedFd, query: &[u8]) -> io::Result<()> {
+async fn tcp<F: Future<Output = ()>>(
+    socket: OwnedFd,
+    query: &[u8],
+    tell: impl Fn(Vec<u8>) -> F,
+) -> io::Result<()> {
     let mut stream = TcpStream::from_std(std::net::TcpStream::from(socket))?;
     // The broker began to connect; the socket is writable when that has ended.
     stream.writable().await?;
@@ -67,6 +93,6 @@ async fn tcp(engine: &Engine, token: Token, socket: OwnedFd, query: &[u8]) -> io
         let len = usize::from(stream.read_u16().await?);
         let mut response = vec![0; len];
         stream.read_exact(&mut response).await?;
-        engine.event(Event::Datagram { token, bytes: &response });
+        tell(response).await;
     }
 }

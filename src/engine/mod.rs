@@ -10,10 +10,13 @@
 //! mesh and below.
 
 mod exchange;
+pub mod zones;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +27,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tracing::{debug, trace};
 
+use crate::authority::Zones;
 use crate::cache::{Answer, Cache};
 use crate::clock::{Mono, Now, Rng};
 use crate::config::Config;
@@ -49,6 +53,17 @@ pub struct Ask {
     pub screening: Option<Box<Screened>>,
 }
 
+impl Ask {
+    /// A question of our own, asked now.
+    fn plain(question: Question, checking_disabled: bool) -> Self {
+        let arrived = Now::system().mono;
+        Self { question, checking_disabled, refresh: false, arrived, screening: None }
+    }
+}
+
+/// Numbers of sockets that are not for the mesh begin here, far above those it will ever use.
+const FIRST_SOCKET: u64 = 1 << 63;
+
 /// One worker's engine. Clones are the same engine.
 #[derive(Clone)]
 pub struct Engine(Rc<Inner>);
@@ -59,11 +74,14 @@ struct Inner {
     rng: RefCell<Rng>,
     clients: RefCell<HashMap<ClientId, oneshot::Sender<Rc<Answer>>>>,
     exchanges: RefCell<HashMap<Token, Running>>,
+    /// Sockets asked for by others than the mesh.
+    sockets: RefCell<HashMap<Token, oneshot::Sender<Result<OwnedFd, EgressError>>>>,
     /// What the driver must tell the broker; it owns the channel.
     outgoing: RefCell<Vec<Outgoing>>,
     /// The driver has something to do: requests, or an earlier deadline.
     wake: Notify,
     next_client: Cell<u64>,
+    next_socket: Cell<u64>,
 }
 
 /// How far an exchange is.
@@ -83,16 +101,23 @@ impl Engine {
     /// Starts the engine of this thread. Must be called within a tokio `LocalSet`.
     ///
     /// `egress` is this worker's own way to the broker. The engine runs until the `LocalSet` ends.
-    pub fn start(config: Arc<ArcSwap<Config>>, cache: Arc<Cache>, egress: Egress) -> Self {
+    pub fn start(
+        config: Arc<ArcSwap<Config>>,
+        cache: Arc<Cache>,
+        zones: Arc<ArcSwap<Zones>>,
+        egress: Egress,
+    ) -> Self {
         let engine = Self(Rc::new(Inner {
-            mesh: RefCell::new(Mesh::new(cache)),
+            mesh: RefCell::new(Mesh::with_zones(cache, zones)),
             config,
             rng: RefCell::new(Rng::from_rng(&mut rand::rng())),
             clients: RefCell::default(),
             exchanges: RefCell::default(),
+            sockets: RefCell::default(),
             outgoing: RefCell::default(),
             wake: Notify::new(),
             next_client: Cell::new(0),
+            next_socket: Cell::new(FIRST_SOCKET),
         }));
         tokio::task::spawn_local(engine.clone().drive(egress));
         engine
@@ -117,6 +142,31 @@ impl Engine {
         receiver
             .await
             .unwrap_or_else(|_| Rc::new(Answer::failure(question, Reason::ClientDeadline)))
+    }
+
+    /// Sends a query of somebody else than the mesh and hands every message that comes back to
+    /// `tell`, until the connection ends or this is dropped.
+    ///
+    /// # Errors
+    ///
+    /// When there is no socket, or it ends.
+    pub(crate) async fn talk<F: Future<Output = ()>>(
+        &self,
+        server: SocketAddr,
+        stream: bool,
+        query: &[u8],
+        tell: impl Fn(Vec<u8>) -> F,
+    ) -> io::Result<()> {
+        let transport = if stream { Transport::Tcp } else { Transport::Udp };
+        let token = Token(self.0.next_socket.get());
+        self.0.next_socket.set(token.0 + 1);
+        let (sender, receiver) = oneshot::channel();
+        self.0.sockets.borrow_mut().insert(token, sender);
+        self.0.outgoing.borrow_mut().push(Outgoing::Request(token, transport, server));
+        self.0.wake.notify_one();
+        let _forgotten = Forgets { engine: self, token };
+        let socket = receiver.await.map_err(io::Error::other)?.map_err(io::Error::other)?;
+        exchange::talk(transport, socket, query, tell).await
     }
 
     /// How many questions are in flight, subqueries included, and how many clients wait.
@@ -212,6 +262,11 @@ impl Engine {
     /// The broker has replied: talk to the server over the socket it gave.
     fn socket(&self, delivered: Delivered) {
         let token = Token(delivered.id);
+        if let Some(sender) = self.0.sockets.borrow_mut().remove(&token) {
+            // Whoever asked may have left.
+            let _ = sender.send(delivered.socket);
+            return;
+        }
         let mut exchanges = self.0.exchanges.borrow_mut();
         // Closed meanwhile, or there already: the socket is of no use.
         if !matches!(exchanges.get(&token), Some(Running::Opening { .. })) {
@@ -228,6 +283,21 @@ impl Engine {
                 debug!(%error, "no socket");
                 self.event(Event::Failed { token, error: blame(error) });
             }
+        }
+    }
+}
+
+/// Gives up the wish for a socket when dropped before it has come.
+struct Forgets<'a> {
+    engine: &'a Engine,
+    token: Token,
+}
+
+impl Drop for Forgets<'_> {
+    fn drop(&mut self) {
+        if self.engine.0.sockets.borrow_mut().remove(&self.token).is_some() {
+            self.engine.0.outgoing.borrow_mut().push(Outgoing::Cancel(self.token));
+            self.engine.0.wake.notify_one();
         }
     }
 }

@@ -16,6 +16,7 @@
 //! time), 7828 (keepalive), 8914 (Extended DNS Errors).
 
 mod batch;
+mod copies;
 pub mod query;
 pub mod reply;
 mod screen;
@@ -31,9 +32,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::authority::Zones;
 use crate::cache::{Answer, Cache};
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::engine::zones::Keeper;
 use crate::metrics::{Counters, Metrics};
 use crate::policy::{Cookies, Policy};
 
@@ -65,6 +68,10 @@ pub struct Shared {
     pub cookies: ArcSwap<Cookies>,
     /// Everything that was learned.
     pub cache: Arc<Cache>,
+    /// Copies of zones; a reload swaps the set whole.
+    pub zones: Arc<ArcSwap<Zones>>,
+    /// Who keeps them up to date.
+    pub keeper: Keeper,
     /// What was counted.
     pub metrics: Arc<Metrics>,
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use super::copies;
 use super::query::{CookieOption, Fault, Query};
 use super::reply::{self, AA, RA, Recipient, TC};
 use super::screen::Screening;
@@ -19,7 +20,7 @@ use crate::mesh::{self, Known, Screened};
 use crate::metrics::{Counters, Gauge, Stat};
 use crate::policy::{Audience, Decision, Link, Policy, Standing};
 use crate::status::{Reason, SecurityStatus};
-use crate::wire::{Class, MAX_MESSAGE, Question, Rcode, RecordType};
+use crate::wire::{Class, MAX_MESSAGE, Opcode, Question, Rcode, RecordType};
 
 /// Octets of a query that `harden-large-queries` takes for abuse: ordinary ones have a name of 255
 /// octets and a few options.
@@ -86,6 +87,15 @@ impl<R: Resolver> Worker<R> {
         if config.harden_large_queries && message.len() > LARGE {
             return Outcome::Silence;
         }
+        let (zones, keeper) = (&self.shared.zones, &self.shared.keeper);
+        if message.get(2).is_some_and(|flags| flags >> 3 & 0xf == Opcode::NOTIFY.0)
+            && let Some(answer) = copies::answer(message, source.client.ip(), &zones.load(), keeper)
+        {
+            return match answer {
+                Ok(bytes) => copy(&bytes, out),
+                Err(fault) => self.fault(fault, message, &config, out),
+            };
+        }
         let mut query = match Query::parse(message) {
             Ok(query) => query,
             Err(fault) => return self.fault(fault, message, &config, out),
@@ -111,12 +121,17 @@ impl<R: Resolver> Worker<R> {
             query.edns = None;
         }
         let asked = query.asked(source.stream, cookie);
-        let (alias, cache_only, lens) = match policy.decide(&asked, client, source.client.ip()) {
+        let copied = || copies::from_copy(&query, &zones.load(), now);
+        let decision = policy.decide_with(&asked, client, source.client.ip(), copied);
+        let (alias, cache_only, lens) = match decision {
             Decision::Resolve(lens) => (None, false, lens),
             Decision::CacheOnly(lens) => (None, true, lens),
             Decision::Alias(alias) => {
                 let clear = || Policy::clear_lens(client, source.stream);
                 (Some(alias), false, Some(policy.lens(client, &asked).unwrap_or_else(clear)))
+            }
+            Decision::Copied(answer) => {
+                return self.write(&answer, &query, source, &config, now, out);
             }
             Decision::Drop => {
                 counters.add_if(access == AccessAction::DenyNonLocal, Stat::UnwantedQueries);

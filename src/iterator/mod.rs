@@ -31,6 +31,7 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::authority::Zones;
 use crate::budget::Budget;
 use crate::cache::{Answer, Cache, DelegationPoint};
 use crate::clock::{Now, Rng};
@@ -40,6 +41,7 @@ use crate::wire::{Name, Question};
 
 mod asking;
 mod classify;
+mod copy;
 mod delegation;
 mod exchange;
 mod minimise;
@@ -67,6 +69,8 @@ use targets::Cut;
 pub struct View<'a> {
     /// What is known already.
     pub cache: &'a Cache,
+    /// Copies of zones that stand in for their servers.
+    pub zones: &'a Zones,
     /// How to resolve.
     pub config: &'a Config,
     /// The purse of the client query this is done for.
@@ -90,6 +94,11 @@ pub struct Iteration {
     skipped: Vec<Skipped>,
     /// Servers whose responses were bogus.
     blamed: Vec<SocketAddr>,
+    /// The zone whose copy gave the response handed over last, and whether its servers may be
+    /// asked instead.
+    copy: Option<(Name, bool)>,
+    /// Zones whose copies gave bogus data.
+    avoided: Vec<Name>,
     /// Who gave the response handed over last.
     answered_by: Option<SocketAddr>,
     /// A response that is better than none, with its merit.
@@ -148,6 +157,8 @@ impl Iteration {
             referrals: 0,
             skipped: Vec::new(),
             blamed: Vec::new(),
+            copy: None,
+            avoided: Vec::new(),
             answered_by: None,
             spare: None,
             no_socket: 0,
@@ -205,6 +216,9 @@ impl Iteration {
     /// Finds the closest delegation point and goes there.
     fn begin(&mut self, view: &mut View<'_>, now: Now, rng: &mut Rng) {
         let point = delegation::closest(&self.question, &self.skipped, view, now);
+        if self.ask_copy(&point, view, now, rng) {
+            return;
+        }
         if delegation::demands_tls(&point, view.config) {
             return self.fail(Reason::TlsUnsupported);
         }
@@ -348,6 +362,9 @@ impl Iteration {
     /// The last response was bogus: its server comes last now.
     fn on_retry(&mut self, view: &mut View<'_>, now: Now, rng: &mut Rng) {
         if !matches!(self.phase, Phase::Done) {
+            return;
+        }
+        if self.retry_copy(view, now, rng) {
             return;
         }
         let (Some(server), Some(cut)) = (self.answered_by, &mut self.cut) else {

@@ -195,7 +195,9 @@ fn is_expanded(rrset: &Rrset) -> bool {
 
 /// Remembers a whole answer, or a failure worth remembering, under its question.
 pub(super) fn store_final(cache: &Cache, answer: &Answer, now: Now) {
-    if matches!(answer.reason, Some(Reason::NoSocket | Reason::NotReady | Reason::TooManyQueries)) {
+    let passing =
+        [Reason::NoSocket, Reason::NotReady, Reason::TooManyQueries, Reason::ZoneUnavailable];
+    if answer.reason.is_some_and(|reason| passing.contains(&reason)) {
         return;
     }
     cache.store_answer(answer, now);

@@ -34,6 +34,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
+use crate::authority::Zones;
 use crate::budget::{Budget, CLIENT_TIME};
 use crate::cache::{Answer, Cache};
 use crate::clock::{Mono, Now, Rng};
@@ -133,6 +136,7 @@ pub enum Action {
 /// All questions in flight of one worker.
 pub struct Mesh {
     cache: Arc<Cache>,
+    zones: Arc<ArcSwap<Zones>>,
     tasks: HashMap<TaskId, Task>,
     by_key: HashMap<Key, TaskId>,
     exchanges: HashMap<Token, Flight>,
@@ -166,6 +170,7 @@ struct Waiting {
 /// What a step is given besides its input.
 pub(crate) struct Context<'a> {
     pub(crate) config: &'a Config,
+    pub(crate) zones: &'a Zones,
     pub(crate) now: Now,
     pub(crate) rng: &'a mut Rng,
 }
@@ -183,8 +188,14 @@ impl Context<'_> {
 impl Mesh {
     /// A mesh without questions, learning into and from `cache`.
     pub fn new(cache: Arc<Cache>) -> Self {
+        Self::with_zones(cache, Arc::default())
+    }
+
+    /// As [`Mesh::new`], with copies of zones that stand in for their servers.
+    pub fn with_zones(cache: Arc<Cache>, zones: Arc<ArcSwap<Zones>>) -> Self {
         Self {
             cache,
+            zones,
             tasks: HashMap::new(),
             by_key: HashMap::new(),
             exchanges: HashMap::new(),
@@ -200,7 +211,8 @@ impl Mesh {
 
     /// Takes one event; then drain [`poll`](Self::poll).
     pub fn handle(&mut self, event: Event<'_>, config: &Config, now: Now, rng: &mut Rng) {
-        let mut cx = Context { config, now, rng };
+        let zones = self.zones.load_full();
+        let mut cx = Context { config, zones: &zones, now, rng };
         match event {
             Event::Query(query) => self.query(query, &mut cx),
             Event::Datagram { token, bytes } => {

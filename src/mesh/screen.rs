@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::task::{Key, Kind, Outcome, Step};
 use super::{Screened, lookup, synthesis};
+use crate::authority::Zones;
 use crate::budget::Budget;
 use crate::cache::{Answer, Cache};
 use crate::clock::Now;
@@ -193,7 +194,8 @@ pub(super) fn first_servers(
 ) -> Option<Hit> {
     // Looking spends nothing.
     let mut budget = Budget::configured(now.mono, 0, 0);
-    let view = View { cache, config, budget: &mut budget, guard: None };
+    let zones = &Zones::default();
+    let view = View { cache, zones, config, budget: &mut budget, guard: None };
     let (names, addresses) = Iteration::first_servers(question, &view, now);
     audience.policy.at_servers(audience.lens, question, &names, &addresses)
 }

@@ -186,6 +186,7 @@ fn is_passing(reason: Reason) -> bool {
             | Reason::NoSocket
             | Reason::NotReady
             | Reason::TooManyQueries
+            | Reason::ZoneUnavailable
     )
 }
 
@@ -386,7 +387,8 @@ impl Task {
         {
             let mut budget = self.purse.budget();
             let dynamic = guard.as_ref().map(|guard| guard as &dyn iterator::Guard);
-            let mut view = View { cache, config: cx.config, budget: &mut budget, guard: dynamic };
+            let (zones, config) = (cx.zones, cx.config);
+            let mut view = View { cache, zones, config, budget: &mut budget, guard: dynamic };
             iteration.handle(event, &mut view, cx.now, cx.rng);
         }
         let mut steps = Vec::new();

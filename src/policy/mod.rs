@@ -116,6 +116,8 @@ pub enum Decision {
     ProveAddress,
     /// Local data, or its absence: an authoritative answer.
     Local(Box<Answer>),
+    /// What a zone that is served here says (`auth-zone:`).
+    Copied(Box<Answer>),
     /// The name is made an alias: resolve its target and put this before it.
     Alias(Box<Rrset>),
 }
@@ -148,6 +150,19 @@ impl Policy {
 
     /// Decides about a query of a client at that address.
     pub fn decide(&self, asked: &Asked<'_>, client: Client, ip: IpAddr) -> Decision {
+        self.decide_with(asked, client, ip, || None)
+    }
+
+    /// As [`Policy::decide`], where `copied` says what a zone that is served here has to say. That
+    /// comes behind local data and policy zones, and before the question whether the client may have
+    /// recursion, which it does not need.
+    pub fn decide_with(
+        &self,
+        asked: &Asked<'_>,
+        client: Client,
+        ip: IpAddr,
+        copied: impl FnOnce() -> Option<Answer>,
+    ) -> Decision {
         let access = client.access;
         match access {
             AccessAction::Deny => return Decision::Drop,
@@ -188,6 +203,9 @@ impl Policy {
             && let Some(decision) = self.at_query(asked, ip, sight, through)
         {
             return decision;
+        }
+        if let Some(answer) = copied() {
+            return Decision::Copied(Box::new(answer));
         }
         match (access, asked.recursion_desired) {
             (AccessAction::DenyNonLocal, _) => Decision::Drop,

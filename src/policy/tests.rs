@@ -72,6 +72,7 @@ fn word(decision: &Decision) -> String {
     match decision {
         Decision::Resolve(_) => "resolve".into(),
         Decision::CacheOnly(_) => "cache".into(),
+        Decision::Copied(answer) => format!("copied {}", answer.rcode),
         Decision::Drop => "drop".into(),
         Decision::Refuse(reason) => format!("refuse {}", reason.ede().0),
         Decision::Truncate => "truncate".into(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rand::SeedableRng;
 
+use crate::authority::Zones;
 use crate::budget::Budget;
 use crate::cache::{Answer, Cache};
 use crate::clock::{Mono, Now, Rng, UnixTime};
@@ -203,6 +204,7 @@ pub(super) struct World {
     rules: Vec<(IpAddr, String, Script)>,
     pub(super) config: Config,
     pub(super) cache: Cache,
+    pub(super) zones: Zones,
     pub(super) budget: Budget,
     pub(super) now: Now,
     pub(super) rng: Rng,
@@ -229,6 +231,7 @@ impl World {
         let cache = Cache::new(&config, &mut rng);
         let budget = Budget::new(now.mono, 48);
         let mut world = Self {
+            zones: Zones::default(),
             rules: Vec::new(),
             config,
             cache,
@@ -330,6 +333,7 @@ impl World {
     pub(super) fn feed(&mut self, iteration: &mut Iteration, event: Event<'_>) {
         let mut view = View {
             cache: &self.cache,
+            zones: &self.zones,
             config: &self.config,
             budget: &mut self.budget,
             guard: None,
