@@ -15,7 +15,7 @@
 //!  ─────────────── async and system calls above, pure below ───────────────
 //!  5  mesh                                     questions in flight: joins equal ones, subqueries
 //!  4  iterator │ validator │ policy            sans-IO state machines; may this client ask
-//!  3  cache │ egress │ authority │ units       shared memory; the way out; copies of zones
+//!  3  cache │ egress │ authority │ units │ rollover    shared memory; the way out; anchors
 //!  2  config  metrics  logging  systemd  sandbox  state
 //!  1  wire  budget                             names, messages, records; limits on work
 //!  0  clock  status                            time, verdicts
@@ -39,6 +39,7 @@ pub mod logging;
 pub mod mesh;
 pub mod metrics;
 pub mod policy;
+pub mod rollover;
 pub mod sandbox;
 pub mod state;
 pub mod status;

@@ -30,6 +30,7 @@ const BY_FUNCTION: &[(&str, &str)] = &[
     ("trust-anchor", "trust_anchors"),
     ("trust-anchor-file", "trust_anchors"),
     ("trusted-keys-file", "trust_anchors"),
+    ("auto-trust-anchor-file", "anchor_files"),
     ("control-interface", "control_interface"),
     ("forward-addr", "addrs"),
     ("forward-host", "hosts"),

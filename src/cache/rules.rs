@@ -34,6 +34,8 @@ pub(super) fn fingerprint(config: &Config) -> u64 {
     );
     let believed = (
         &config.trust_anchors,
+        // Which keys these hold changes with the zones, and what was proven stays proven.
+        &config.auto_trust_anchor_file,
         &config.domain_insecure,
         &config.val_override_date,
         [config.val_sig_skew_min, config.val_sig_skew_max],

@@ -12,8 +12,8 @@ use super::master::MasterFile;
 use super::notice::NoticeKind;
 use super::parse::Parser;
 use super::source::Span;
-use super::zone::{AnchorKind, TrustAnchor};
-use crate::wire::{Class, Dnskey, Name, Rdata, Record, RecordType};
+use super::zone::{AnchorFile, AnchorKind, TrustAnchor};
+use crate::wire::{Class, Name, Rdata, Record, RecordType};
 
 /// DS records of the keys of the root: tag, algorithm, digest type and SHA-256 digest, as IANA
 /// publishes them (root-anchors.xml): KSK-2017 and KSK-2024.
@@ -57,100 +57,167 @@ pub(super) fn of_record(record: Record) -> Option<TrustAnchor> {
     (record.class == Class::IN).then_some(TrustAnchor { owner, kind, rdata: record.rdata })
 }
 
+/// What the sources of anchors hold.
+pub(super) struct Read {
+    /// Anchors that stay what they are; each once.
+    pub(super) fixed: Vec<TrustAnchor>,
+    /// Files that follow rollovers.
+    pub(super) files: Vec<AnchorFile>,
+}
+
 /// Reads every source of anchors; mistakes go to `parser`.
-pub(super) fn read(parser: &mut Parser, sources: Vec<AnchorSource>) -> Vec<TrustAnchor> {
-    let mut found = Vec::new();
+pub(super) fn read(parser: &mut Parser, sources: Vec<AnchorSource>) -> Read {
+    let mut read = Read { fixed: Vec::new(), files: Vec::new() };
     for source in sources {
         let anchors = match source {
             AnchorSource::Record(record) => of_record(record).into_iter().collect(),
             AnchorSource::ZoneFile(value) => zone_file(parser, &value),
             AnchorSource::KeysFile(value) => keys_files(parser, &value),
-            AnchorSource::AutoFile(value) => auto_file(parser, &value),
+            AnchorSource::AutoFile(value) => {
+                read.files.extend(auto_file(parser, &value));
+                continue;
+            }
         };
         for anchor in anchors {
-            if !found.contains(&anchor) {
-                found.push(anchor);
+            if !read.fixed.contains(&anchor) {
+                read.fixed.push(anchor);
             }
         }
     }
-    found
+    read
 }
 
 fn zone_file(parser: &mut Parser, value: &Value) -> Vec<TrustAnchor> {
     let path = parser.locate(&value.text);
     let Some(text) = parser.read(&path, Some(value.span)) else { return Vec::new() };
-    records(parser, &path, text, value, |_, _| true)
+    let records = records(parser, &path, text, value);
+    records.into_iter().filter_map(|(record, _)| of_record(record)).collect()
 }
 
-/// The DS and DNSKEY records of a zone file that `usable` lets through, seen with their comments.
+/// The DS and DNSKEY records of a zone file, with their comments.
 fn records(
     parser: &mut Parser,
     path: &Path,
     text: Vec<u8>,
     value: &Value,
-    usable: impl Fn(&Record, &[u8]) -> bool,
-) -> Vec<TrustAnchor> {
+) -> Vec<(Record, String)> {
     let (file, text) = parser.sources.add(path, text);
-    let (mut anchors, mut empty) = (Vec::new(), true);
+    let (mut records, mut wrong) = (Vec::new(), false);
     for entry in MasterFile::new(&text) {
         match entry.record {
             Ok(record) => {
-                let usable = usable(&record, entry.comment);
-                if let Some(anchor) = of_record(record) {
-                    empty = false;
-                    anchors.extend(usable.then_some(anchor));
+                if of_record(record.clone()).is_some() {
+                    records.push((record, String::from_utf8_lossy(entry.comment).into_owned()));
                 }
             }
             Err(error) => {
-                empty = false;
+                wrong = true;
                 parser.error(Span::new(file, entry.range), ErrorKind::Record(error));
             }
         }
     }
-    if empty {
+    if records.is_empty() && !wrong {
         parser.error(value.span, ErrorKind::NoAnchor { path: path.to_owned() });
     }
-    anchors
+    records
 }
 
-/// A file that follows key rollovers. In it a key has a state; records without a state are from
-/// before the first update. RFC 5011 §4.2: keys in the states Valid and Missing are trust anchors.
-fn auto_file(parser: &mut Parser, value: &Value) -> Vec<TrustAnchor> {
+/// A file that follows key rollovers; none when it cannot be read.
+fn auto_file(parser: &mut Parser, value: &Value) -> Option<AnchorFile> {
     let path = parser.locate(&value.text);
     if matches!(path.try_exists(), Ok(false)) {
         parser.looked_for.push(path.clone());
-        parser.notices.push((Some(value.span), NoticeKind::AnchorFileMissing { path }));
-        return built_in();
+        let kind = NoticeKind::AnchorFileMissing { path: path.clone() };
+        parser.notices.push((Some(value.span), kind));
+        let record = |anchor: TrustAnchor| Record {
+            owner: anchor.owner,
+            rtype: RecordType::DS,
+            class: Class::IN,
+            ttl: ROOT_TTL,
+            rdata: anchor.rdata,
+        };
+        let records = built_in().into_iter().map(|anchor| (record(anchor), String::new()));
+        return Some(AnchorFile { path, header: Vec::new(), records: records.collect() });
     }
-    let Some(text) = parser.read(&path, Some(value.span)) else { return Vec::new() };
-    if text.split(|byte| *byte == b'\n').any(|line| line.trim_ascii() == b";;REVOKED") {
-        // Every key is revoked: the zone is as if it had no anchor.
-        return Vec::new();
+    let text = parser.read(&path, Some(value.span))?;
+    let header = header(&text);
+    let gone = header.iter().any(|(name, _)| name == REVOKED);
+    let records = match gone && !has_words(&text) {
+        true => Vec::new(),
+        false => records(parser, &path, text, value),
+    };
+    Some(AnchorFile { path, header, records })
+}
+
+/// Seconds, the TTL of the DNSKEY RRset of the root.
+const ROOT_TTL: u32 = 172_800;
+
+/// The line of a file whose keys are all revoked: the zone is as if it had no anchor.
+const REVOKED: &str = "REVOKED";
+
+/// The lines `;;NAME: VALUE` and `;;NAME`.
+fn header(text: &[u8]) -> Vec<(String, String)> {
+    let line = |line: &[u8]| {
+        let line = String::from_utf8_lossy(line.strip_prefix(b";;")?).trim().to_owned();
+        let (name, value) = line.split_once(':').unwrap_or((&line, ""));
+        Some((name.to_owned(), value.trim().to_owned()))
+    };
+    text.split(|byte| *byte == b'\n').filter_map(line).collect()
+}
+
+/// Whether there is more than comments.
+fn has_words(text: &[u8]) -> bool {
+    let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.any(|line| !line.is_empty() && !line.starts_with(b";"))
+}
+
+/// The anchors that a file holds before anything is known of the zone.
+pub(super) fn trusted(file: &AnchorFile) -> impl Iterator<Item = TrustAnchor> {
+    let trusted = |(record, comment): &(Record, String)| match file.state(comment) {
+        AnchorFile::VALID | AnchorFile::MISSING => of_record(record.clone()),
+        _ => None,
+    };
+    file.records.iter().filter(|_| !file.is_gone()).filter_map(trusted)
+}
+
+impl AnchorFile {
+    /// State of a key that is not trusted, and not waited for either.
+    pub const START: u64 = 0;
+    /// State of a key that is trusted (RFC 5011 §4.2).
+    pub const VALID: u64 = 2;
+    /// State of a trusted key that the zone no longer has, without having revoked it.
+    pub const MISSING: u64 = 3;
+
+    /// Whether all keys are revoked: the zone is as if it had no anchor.
+    pub fn is_gone(&self) -> bool {
+        self.field(REVOKED).is_some()
     }
-    records(parser, &path, text, value, |record, comment| match state(comment) {
-        Some(state) => matches!(state, VALID | MISSING),
-        None => is_entry_point(record),
-    })
+
+    /// What the header says of `name`.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.header.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The number of the state that the comment behind a record says it has.
+    ///
+    /// In a file where no record has one, all are anchors. In others a record without a state is
+    /// what is left of a line: whether it was trusted is not known.
+    pub fn state(&self, comment: &str) -> u64 {
+        let plain = || !self.records.iter().any(|(_, comment)| comment.contains(STATE));
+        let otherwise = || if plain() { Self::VALID } else { Self::START };
+        Self::number(comment, STATE).unwrap_or_else(otherwise)
+    }
+
+    /// The number behind `name` in a comment; `name` ends with `=`.
+    pub fn number(comment: &str, name: &str) -> Option<u64> {
+        let (_, rest) = comment.split_once(name)?;
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest.get(..end)?.parse().ok()
+    }
 }
 
-/// State of a key that is trusted.
-const VALID: u32 = 2;
-/// State of a trusted key that the zone no longer has, without having revoked it.
-const MISSING: u32 = 3;
-
-/// The number behind `;;state=` in a comment.
-fn state(comment: &[u8]) -> Option<u32> {
-    let comment = String::from_utf8_lossy(comment);
-    let (_, rest) = comment.split_once(";state=")?;
-    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-    rest.get(..end)?.parse().ok()
-}
-
-/// Rollovers are about keys with the SEP bit only; a DS record always is about such a key.
-fn is_entry_point(record: &Record) -> bool {
-    record.rtype != RecordType::DNSKEY
-        || Dnskey::parse(&record.rdata).is_some_and(|key| key.flags & Dnskey::SEP != 0)
-}
+/// What stands before the number of a state.
+const STATE: &str = ";state=";
 
 fn keys_files(parser: &mut Parser, value: &Value) -> Vec<TrustAnchor> {
     let mut anchors = Vec::new();
@@ -209,13 +276,18 @@ mod tests {
 
     #[test]
     fn states_are_found_in_comments() {
-        for (comment, want) in [
-            ("{id = 20326 (ksk), size = 2048b} ;;state=2 [  VALID  ] ;;count=0", Some(2)),
-            (";state=4 [ REVOKED ]", Some(4)),
-            ("{id = 1}", None),
-            (";state=", None),
+        let whole = " {id = 20326 (ksk), size = 2048b} ;;state=2 [  VALID  ] ;;count=0";
+        for (others, comment, want) in [
+            (whole, whole, AnchorFile::VALID),
+            (whole, ";state=4 [ REVOKED ]", 4),
+            ("", " {id = 1}", AnchorFile::VALID),
+            (whole, " {id = 1}", AnchorFile::START),
+            (whole, ";;state=", AnchorFile::START),
         ] {
-            assert_eq!(state(comment.as_bytes()), want, "{comment}");
+            let record = super::super::master::record(". DS 1 8 2 ab").unwrap();
+            let records = vec![(record, others.to_owned())];
+            let file = AnchorFile { path: "x".into(), header: Vec::new(), records };
+            assert_eq!(file.state(comment), want, "{comment}");
         }
     }
 }

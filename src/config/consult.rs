@@ -2,11 +2,17 @@
 
 use std::net::IpAddr;
 
-use super::net::AccessAction;
-use super::resolved::Config;
+use super::net::{AccessAction, Netblock};
+use super::resolved::{Config, LOOPBACK_V4, LOOPBACK_V6};
 use super::values::Module;
+use super::zone::AnchorsInUse;
 
 impl Config {
+    /// The loopback addresses may have any number of queries waiting: they cannot be forged.
+    pub(super) fn unlimited_waiting() -> Vec<(Netblock, Option<u32>)> {
+        [LOOPBACK_V4, LOOPBACK_V6].map(|(addr, prefix)| (Netblock::new(addr, prefix), None)).into()
+    }
+
     /// What a client at `addr` may do: the most specific block of `access-control:`, the last of
     /// equal ones. Clients on this host are allowed and all others refused unless a block says
     /// otherwise.
@@ -16,6 +22,11 @@ impl Config {
             .filter(|(block, _)| block.contains(addr))
             .max_by_key(|(block, _)| block.prefix())
             .map_or(AccessAction::Refuse, |&(_, action)| action)
+    }
+
+    /// The trust anchors in use now; those that follow rollovers may be others later.
+    pub fn anchors(&self) -> AnchorsInUse<'_> {
+        self.followed.or(&self.trust_anchors)
     }
 
     /// Whether answers are validated: the validator is one of the modules.

@@ -18,7 +18,7 @@ use super::resolved::Config;
 use super::shape::{self, Interface};
 use super::table::Clause;
 use super::values::Module;
-use super::zone::{ForwardAddr, ForwardHost, LocalZone, ZoneTarget};
+use super::zone::{Followed, ForwardAddr, ForwardHost, LocalZone, ZoneTarget};
 
 /// Options that cannot both have the same value.
 const CONFLICTS: [(&str, &str, &str); 3] =
@@ -214,7 +214,7 @@ fn zone(config: &Config, draft: ZoneDraft) -> Option<ZoneTarget> {
 /// What is trusted, and the options that have to give way to it.
 fn trust(parser: &mut Parser, config: &mut Config, own_hints: bool) {
     find_anchors(parser, config, own_hints);
-    if config.disable_edns_do && config.validates() && !config.trust_anchors.is_empty() {
+    if config.disable_edns_do && config.validates() && !config.anchors().is_empty() {
         // Without DO nobody sends what is validated.
         config.disable_edns_do = false;
         let place = parser.settings.span("disable-edns-do");
@@ -227,7 +227,12 @@ fn trust(parser: &mut Parser, config: &mut Config, own_hints: bool) {
 fn find_anchors(parser: &mut Parser, config: &mut Config, own_hints: bool) {
     let sources = mem::take(&mut parser.draft.anchors);
     if !sources.is_empty() {
-        config.trust_anchors = anchors::read(parser, sources);
+        let anchors::Read { fixed, files } = anchors::read(parser, sources);
+        if !files.is_empty() {
+            let trusted = files.iter().flat_map(anchors::trusted);
+            config.followed = Followed::new(fixed.iter().cloned().chain(trusted).collect());
+        }
+        (config.trust_anchors, config.anchor_files) = (fixed, files);
         return;
     }
     if !config.validates() {

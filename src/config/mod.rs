@@ -64,8 +64,8 @@ pub use table::{Clause, Directive, Status, directives, find};
 pub use value_error::ValueError;
 pub use values::{Ede, Iterations, Module, Nsid, OutgoingPorts, ValDate};
 pub use zone::{
-    AnchorKind, ForwardAddr, ForwardHost, LocalZone, LocalZoneKind, RootHint, TrustAnchor,
-    ZoneTarget,
+    AnchorFile, AnchorKind, AnchorsInUse, Followed, ForwardAddr, ForwardHost, LocalZone,
+    LocalZoneKind, RootHint, TrustAnchor, ZoneTarget,
 };
 pub use zone_file::{ZoneFileError, ZoneFileErrorKind, read_zone};
 

@@ -9,7 +9,7 @@ use super::net::{AccessAction, Netblock};
 use super::policy::PolicyOptions;
 use super::prefix64::Prefix64;
 use super::values::{Ede, Iterations, Module, Nsid, OutgoingPorts, ValDate};
-use super::zone::{LocalZone, RootHint, TrustAnchor, ZoneTarget};
+use super::zone::{AnchorFile, Followed, LocalZone, RootHint, TrustAnchor, ZoneTarget};
 use crate::budget::UPSTREAM_QUERIES;
 use crate::wire::{Name, Record};
 
@@ -309,11 +309,23 @@ pub struct Config {
     pub serve_original_ttl: bool,
 
     //--- Validation
-    /// What is trusted: from `trust-anchor:` and the three kinds of files, or built in.
+    /// What is trusted whatever happens: from `trust-anchor:` and files that are only read, or built
+    /// in. See [`Config::anchors`] for what is in use.
     pub trust_anchors: Vec<TrustAnchor>,
-    /// Files whose anchors follow key rollovers (RFC 5011); what they held is in
-    /// [`Config::trust_anchors`].
+    /// Files whose anchors follow key rollovers (RFC 5011).
     pub auto_trust_anchor_file: Vec<PathBuf>,
+    /// What was in those files.
+    pub anchor_files: Vec<AnchorFile>,
+    /// What is in use when there are such files, [`Config::trust_anchors`] included.
+    pub followed: Followed,
+    /// Seconds a new key has to be seen before it is trusted (RFC 5011 §2.4.1).
+    pub add_holddown: u32,
+    /// Seconds a revoked key stays in the file (RFC 5011 §2.4.2).
+    pub del_holddown: u32,
+    /// Seconds a missing key stays in the file; 0 for ever.
+    pub keep_missing: u32,
+    /// Allow hold-down and probe times below an hour.
+    pub permit_small_holddown: bool,
     /// Names not validated, with everything below (negative trust anchors, RFC 7646).
     pub domain_insecure: Vec<Name>,
     /// The time signatures are checked against, where it is not the real one.
@@ -384,9 +396,9 @@ pub struct Config {
 }
 
 /// 127.0.0.0/8.
-const LOOPBACK_V4: (IpAddr, u8) = (IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8);
+pub(super) const LOOPBACK_V4: (IpAddr, u8) = (IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8);
 /// ::1/128.
-const LOOPBACK_V6: (IpAddr, u8) = (IpAddr::V6(Ipv6Addr::LOCALHOST), 128);
+pub(super) const LOOPBACK_V6: (IpAddr, u8) = (IpAddr::V6(Ipv6Addr::LOCALHOST), 128);
 /// ::ffff:127.0.0.1/128, as a dual-stack socket shows it.
 const LOOPBACK_MAPPED: (IpAddr, u8) = (IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped()), 128);
 
@@ -394,11 +406,6 @@ impl Config {
     /// Blocks never asked, by [`Config::do_not_query_localhost`].
     pub(super) fn localhost_blocks() -> [Netblock; 2] {
         [LOOPBACK_V4, LOOPBACK_V6].map(|(addr, prefix)| Netblock::new(addr, prefix))
-    }
-
-    /// The loopback addresses may have any number of queries waiting: they cannot be forged.
-    fn unlimited_waiting() -> Vec<(Netblock, Option<u32>)> {
-        [LOOPBACK_V4, LOOPBACK_V6].map(|(addr, prefix)| (Netblock::new(addr, prefix), None)).into()
     }
 
     fn default_access() -> Vec<(Netblock, AccessAction)> {
@@ -549,6 +556,12 @@ impl Default for Config {
             serve_original_ttl: false,
             trust_anchors: Vec::new(),
             auto_trust_anchor_file: Vec::new(),
+            anchor_files: Vec::new(),
+            followed: Followed::default(),
+            add_holddown: 30 * 86_400,
+            del_holddown: 30 * 86_400,
+            keep_missing: 366 * 86_400,
+            permit_small_holddown: false,
             domain_insecure: Vec::new(),
             val_override_date: ValDate::Real,
             val_sig_skew_min: 3600,

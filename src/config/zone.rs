@@ -1,8 +1,13 @@
 //! What a `forward-zone:` or `stub-zone:` clause, a trust anchor and local data become.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::wire::{Name, Rdata};
+use arc_swap::{ArcSwap, Guard};
+
+use crate::wire::{Name, Rdata, Record};
 
 /// Where queries for a name and everything below it go (`forward-zone:`, `stub-zone:`).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -72,6 +77,72 @@ pub enum AnchorKind {
     Ds,
     /// The key itself.
     Dnskey,
+}
+
+/// A file whose anchors follow the rollovers of their zone (`auto-trust-anchor-file:`), as read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AnchorFile {
+    /// Where it is, or will be.
+    pub path: PathBuf,
+    /// Lines `;;NAME: VALUE` and `;;NAME` before and between the records.
+    pub header: Vec<(String, String)>,
+    /// DS and DNSKEY records, each with the comment behind it. The built-in keys of the root for a
+    /// file that does not exist.
+    pub records: Vec<(Record, String)>,
+}
+
+/// The trust anchors in use when some follow rollovers: swapped whole, seen by every copy of the
+/// configuration. Without such anchors it is nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Followed(Option<Arc<ArcSwap<Vec<TrustAnchor>>>>);
+
+impl Followed {
+    /// With these anchors in use.
+    pub fn new(anchors: Vec<TrustAnchor>) -> Self {
+        Self(Some(Arc::new(ArcSwap::from_pointee(anchors))))
+    }
+
+    /// Puts other anchors to use, for every copy; nothing happens when no anchors are followed.
+    pub fn swap(&self, anchors: Vec<TrustAnchor>) {
+        if let Some(shared) = &self.0 {
+            shared.store(Arc::new(anchors));
+        }
+    }
+
+    /// The anchors in use: these, or else `fixed`.
+    pub(super) fn or<'a>(&self, fixed: &'a [TrustAnchor]) -> AnchorsInUse<'a> {
+        AnchorsInUse(match &self.0 {
+            Some(shared) => InUse::Followed(shared.load()),
+            None => InUse::Fixed(fixed),
+        })
+    }
+}
+
+impl PartialEq for Followed {
+    fn eq(&self, other: &Self) -> bool {
+        self.or(&[])[..] == other.or(&[])[..]
+    }
+}
+
+/// Every trust anchor in use at one moment; see [`Config::anchors`](super::Config::anchors).
+#[derive(Debug)]
+pub struct AnchorsInUse<'a>(InUse<'a>);
+
+#[derive(Debug)]
+enum InUse<'a> {
+    Fixed(&'a [TrustAnchor]),
+    Followed(Guard<Arc<Vec<TrustAnchor>>>),
+}
+
+impl Deref for AnchorsInUse<'_> {
+    type Target = [TrustAnchor];
+
+    fn deref(&self) -> &[TrustAnchor] {
+        match &self.0 {
+            InUse::Fixed(anchors) => anchors,
+            InUse::Followed(anchors) => anchors,
+        }
+    }
 }
 
 /// A name with everything below it that is answered from the configuration (`local-zone:`).

@@ -4,6 +4,7 @@
 //! worker serves its sockets, `READY=1`. Whatever is missing before that ends the process with a
 //! sentence and an exit code of sysexits(3). Queries that arrive meanwhile wait in the sockets.
 
+mod anchors;
 mod args;
 mod compare;
 mod confine;
@@ -30,6 +31,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 use tracing::{error, info};
 
 use crate::authority::Zones;
@@ -44,6 +46,7 @@ use crate::systemd::claim::Claimed;
 use crate::systemd::exit;
 use crate::systemd::notify::Notifier;
 
+use anchors::AnchorKeeper;
 use args::Args;
 use operators::Operators;
 use prepare::{Prepared, Refusal, prepare};
@@ -84,6 +87,7 @@ impl EventLoop {
 /// A daemon whose workers serve.
 struct Daemon {
     shared: Arc<Shared>,
+    anchors: AnchorKeeper,
     workers: Vec<Running>,
     /// Which workers have ended.
     ended: UnboundedReceiver<usize>,
@@ -114,6 +118,7 @@ fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
     let zones = Zones::new(config.copied_zones());
     load_all(&zones, &config, Now::system());
     let (keeper, orders) = Keeper::new();
+    let anchors = AnchorKeeper::new(&config);
     let shared = Arc::new(Shared {
         policy: ArcSwap::from_pointee(reload::policy_of(&config, &zones)),
         cookies: ArcSwap::from_pointee(reload::cookies_of(&config)),
@@ -135,10 +140,11 @@ fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
     };
     // Before anybody is served: whoever has an answer may send us a signal.
     let event_loop = EventLoop::new().map_err(|error| refused("wait for signals", error))?;
-    let workers = start_workers(count, claimed, &shared, orders, &stopped, &tell_end)
+    let workers = start_workers(count, claimed, &shared, &anchors, orders, &stopped, &tell_end)
         .map_err(|error| refused("start workers", error))?;
     let daemon = Daemon {
         shared,
+        anchors,
         workers,
         ended,
         operators,
@@ -155,6 +161,7 @@ fn start_workers(
     count: usize,
     claimed: Claimed,
     shared: &Arc<Shared>,
+    anchors: &AnchorKeeper,
     orders: Orders,
     stopped: &watch::Receiver<bool>,
     ended: &UnboundedSender<usize>,
@@ -167,9 +174,9 @@ fn start_workers(
     let mut orders = Some(orders);
     for (index, (hand, way_out)) in hands.into_iter().zip(ways_out).enumerate() {
         let (shared, stopped) = (Arc::clone(shared), stopped.clone());
-        let (started, ended) = (started.clone(), ended.clone());
+        let (started, ended, anchors) = (started.clone(), ended.clone(), anchors.clone());
         let orders = orders.take();
-        let job = worker::Job { index, shared, hand, way_out, orders };
+        let job = worker::Job { index, shared, anchors, hand, way_out, orders };
         workers.push(worker::start(job, stopped, started, ended)?);
     }
     drop(started);
@@ -217,9 +224,11 @@ impl Daemon {
 
     async fn supervise(&mut self, mut signals: Signals) -> u8 {
         self.operators.serve(&self.stop);
+        tokio::spawn(self.anchors.clone().save());
         self.notifier.ready(&self.status());
         info!(workers = self.workers.len(), "serving");
         let mut status = tokio::time::interval(STATUS_INTERVAL);
+        status.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut unlogged = Duration::ZERO;
         let mut watchdog = Watchdog::new(&self.notifier, &self.workers);
         let mut probation = pin!(tokio::time::sleep(heritage::PROBATION));
@@ -270,7 +279,14 @@ impl Daemon {
         self.notifier.reloading();
         let path = self.args_config.as_deref();
         let settings = &self.operators.control.settings;
-        let done = reload::reload(&self.shared, settings, path, self.extra_verbosity, keep_cache);
+        let done = reload::reload(
+            &self.shared,
+            &self.anchors.rollover,
+            settings,
+            path,
+            self.extra_verbosity,
+            keep_cache,
+        );
         self.notifier.ready(&self.status());
         done
     }
@@ -329,7 +345,11 @@ struct Watchdog {
 
 impl Watchdog {
     fn new(notifier: &Notifier, workers: &[Running]) -> Self {
-        let timer = notifier.watchdog_interval().map(tokio::time::interval);
+        let timer = notifier.watchdog_interval().map(|interval| {
+            let mut timer = tokio::time::interval(interval);
+            timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            timer
+        });
         Self { timer, seen: vec![u64::MAX; workers.len()] }
     }
 

@@ -15,6 +15,7 @@ use crate::engine::zones::{Order, load, load_all};
 use crate::frontend::Shared;
 use crate::logging;
 use crate::policy::{self, Cookies, Policy};
+use crate::rollover::Rollover;
 
 /// Reads the configuration again and puts it into force; one that has a mistake changes nothing.
 ///
@@ -22,6 +23,7 @@ use crate::policy::{self, Cookies, Policy};
 /// something else.
 pub(super) fn reload(
     shared: &Shared,
+    rollover: &Rollover,
     settings: &ArcSwap<Settings>,
     path: Option<&Path>,
     extra_verbosity: u8,
@@ -36,13 +38,15 @@ pub(super) fn reload(
         }
     };
     let config = completed(config);
+    rollover.reconfigure(&config);
     let old = shared.config.load_full();
     for option in needs_restart(&old, &config) {
         warn!(option, "a change of this option needs a restart");
     }
     announce(&notices);
     logging::set_verbosity(config.verbosity.saturating_add(extra_verbosity));
-    let forget = !keep_cache || !shared.cache.fits(&config);
+    let trusted_otherwise = old.anchors()[..] != config.anchors()[..];
+    let forget = !keep_cache || trusted_otherwise || !shared.cache.fits(&config);
     let zones = shared.zones.load().renewed(config.copied_zones());
     reread(&zones, &config);
     shared.policy.store(Arc::new(policy_of(&config, &zones)));

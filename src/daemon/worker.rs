@@ -13,8 +13,10 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::task::{LocalSet, spawn_local};
+use tokio::time::MissedTickBehavior;
 use tracing::error;
 
+use super::anchors::AnchorKeeper;
 use super::deal::Hand;
 use super::policy_zones;
 use crate::egress::client::Egress;
@@ -48,6 +50,7 @@ impl WayOut {
 pub(super) struct Job {
     pub(super) index: usize,
     pub(super) shared: Arc<Shared>,
+    pub(super) anchors: AnchorKeeper,
     pub(super) hand: Hand,
     pub(super) way_out: WayOut,
     /// For the one that keeps the copies of zones.
@@ -110,7 +113,7 @@ async fn live(
     started: mpsc::Sender<io::Result<()>>,
     beat: Arc<AtomicU64>,
 ) {
-    let Job { index, shared, hand, way_out, orders } = job;
+    let Job { index, shared, anchors, hand, way_out, orders } = job;
     let egress = match way_out.open() {
         Ok(egress) => egress,
         Err(error) => {
@@ -120,7 +123,8 @@ async fn live(
     };
     let engine = {
         let (config, cache) = (Arc::clone(&shared.config), Arc::clone(&shared.cache));
-        Engine::start(config, cache, Arc::clone(&shared.zones), egress)
+        let rollover = Arc::clone(&anchors.rollover);
+        Engine::start(config, cache, Arc::clone(&shared.zones), rollover, egress)
     };
     if let Some(orders) = orders {
         let (zones, config) = (Arc::clone(&shared.zones), Arc::clone(&shared.config));
@@ -128,6 +132,8 @@ async fn live(
         let observer: Observer = Rc::new(move |name, zone| {
             policy_zones::apply(&of_policy.policy.load(), name, zone);
         });
+        // One worker is enough for both.
+        spawn_local(anchors.probe(engine.clone()));
         keep(engine.clone(), zones, config, observer, orders);
     }
     let worker = frontend::Worker::new(shared, index, engine);
@@ -144,6 +150,8 @@ async fn live(
     }
     spawn_local(async move {
         let mut ticks = tokio::time::interval(HEARTBEAT);
+        // After a clock that jumps, what was missed is not made up for.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             beat.fetch_add(1, Ordering::Relaxed);

@@ -10,6 +10,7 @@
 //! mesh and below.
 
 mod exchange;
+mod probe;
 pub mod zones;
 
 use std::cell::{Cell, RefCell};
@@ -35,6 +36,7 @@ use crate::egress::client::{Delivered, Egress, EgressError};
 use crate::egress::protocol;
 use crate::iterator::{ExchangeError, Transport};
 use crate::mesh::{Action, ClientId, Event, Mesh, Query, Screened, Token};
+use crate::rollover::Rollover;
 use crate::status::Reason;
 use crate::wire::Question;
 
@@ -45,7 +47,8 @@ pub struct Ask {
     pub question: Question,
     /// CD: hand over what arrives, proven or not.
     pub checking_disabled: bool,
-    /// Do not believe the cache about this question (prefetch).
+    /// Do not believe the cache about this question (prefetch). Together with `checking_disabled`:
+    /// one response, as a server gives it now.
     pub refresh: bool,
     /// When the query arrived; the client's deadline counts from here.
     pub arrived: Mono,
@@ -71,6 +74,8 @@ pub struct Engine(Rc<Inner>);
 struct Inner {
     mesh: RefCell<Mesh>,
     config: Arc<ArcSwap<Config>>,
+    cache: Arc<Cache>,
+    rollover: Arc<Rollover>,
     rng: RefCell<Rng>,
     clients: RefCell<HashMap<ClientId, oneshot::Sender<Rc<Answer>>>>,
     exchanges: RefCell<HashMap<Token, Running>>,
@@ -105,11 +110,15 @@ impl Engine {
         config: Arc<ArcSwap<Config>>,
         cache: Arc<Cache>,
         zones: Arc<ArcSwap<Zones>>,
+        rollover: Arc<Rollover>,
         egress: Egress,
     ) -> Self {
+        let mesh = Mesh::with_zones(Arc::clone(&cache), zones).following(Arc::clone(&rollover));
         let engine = Self(Rc::new(Inner {
-            mesh: RefCell::new(Mesh::with_zones(cache, zones)),
+            mesh: RefCell::new(mesh),
             config,
+            cache,
+            rollover,
             rng: RefCell::new(Rng::from_rng(&mut rand::rng())),
             clients: RefCell::default(),
             exchanges: RefCell::default(),

@@ -82,7 +82,8 @@ pub(super) fn is_below_anchor(name: &Name, config: &Config) -> bool {
         return false;
     }
     let closest = |labels: Option<usize>| labels.map_or(0, |labels| labels + 1);
-    let anchor = config.trust_anchors.iter().filter(|anchor| name.is_at_or_below(&anchor.owner));
+    let anchors = config.anchors();
+    let anchor = anchors.iter().filter(|anchor| name.is_at_or_below(&anchor.owner));
     let anchor = closest(anchor.map(|anchor| anchor.owner.label_count()).max());
     let negative = config.domain_insecure.iter().filter(|zone| name.is_at_or_below(zone));
     let negative = closest(negative.map(Name::label_count).max());

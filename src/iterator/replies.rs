@@ -515,7 +515,7 @@ fn expects_signatures(zone: &Name, view: &View<'_>, now: Now) -> bool {
         return matches!(entry.state, KeyState::Secure { .. });
     }
     let question = Question::new(zone.clone(), RecordType::DS);
-    view.config.trust_anchors.iter().any(|anchor| anchor.owner == *zone)
+    view.config.anchors().iter().any(|anchor| anchor.owner == *zone)
         || view.cache.answer(&question, now).is_some_and(|cached| {
             cached.value.status != SecurityStatus::Bogus && cached.value.rrset().is_some()
         })

@@ -43,6 +43,7 @@ use crate::clock::{Mono, Now, Rng};
 use crate::config::Config;
 use crate::iterator::{Exchange, ExchangeError, Iteration, Transport};
 use crate::policy::Audience;
+use crate::rollover::Rollover;
 use crate::status::Reason;
 use crate::wire::{Question, Rrset};
 
@@ -67,7 +68,8 @@ pub struct Query {
     pub question: Question,
     /// CD: hand over what arrives, proven or not.
     pub checking_disabled: bool,
-    /// Do not believe the cache about this question: fetch it anew (prefetch).
+    /// Do not believe the cache about this question: fetch it anew (prefetch). Together with
+    /// `checking_disabled`: one response, as a server gives it now.
     pub refresh: bool,
     /// When it arrived; the client's deadline counts from here.
     pub arrived: Mono,
@@ -137,6 +139,7 @@ pub enum Action {
 pub struct Mesh {
     cache: Arc<Cache>,
     zones: Arc<ArcSwap<Zones>>,
+    rollover: Arc<Rollover>,
     tasks: HashMap<TaskId, Task>,
     by_key: HashMap<Key, TaskId>,
     exchanges: HashMap<Token, Flight>,
@@ -173,6 +176,7 @@ pub(crate) struct Context<'a> {
     pub(crate) zones: &'a Zones,
     pub(crate) now: Now,
     pub(crate) rng: &'a mut Rng,
+    pub(crate) rollover: &'a Rollover,
 }
 
 /// Timers without purpose that are always tolerated.
@@ -196,6 +200,7 @@ impl Mesh {
         Self {
             cache,
             zones,
+            rollover: Arc::default(),
             tasks: HashMap::new(),
             by_key: HashMap::new(),
             exchanges: HashMap::new(),
@@ -209,10 +214,17 @@ impl Mesh {
         }
     }
 
+    /// The same, showing what is learned of the keys of anchored zones to `rollover`.
+    #[must_use]
+    pub fn following(self, rollover: Arc<Rollover>) -> Self {
+        Self { rollover, ..self }
+    }
+
     /// Takes one event; then drain [`poll`](Self::poll).
     pub fn handle(&mut self, event: Event<'_>, config: &Config, now: Now, rng: &mut Rng) {
         let zones = self.zones.load_full();
-        let mut cx = Context { config, zones: &zones, now, rng };
+        let rollover = Arc::clone(&self.rollover);
+        let mut cx = Context { config, zones: &zones, now, rng, rollover: &rollover };
         match event {
             Event::Query(query) => self.query(query, &mut cx),
             Event::Datagram { token, bytes } => {
@@ -266,7 +278,8 @@ impl Mesh {
     fn query(&mut self, query: Query, cx: &mut Context<'_>) {
         let kind = match (query.checking_disabled, query.refresh) {
             _ if query.screening.is_some() => Kind::Screened(self.id()),
-            (true, _) => Kind::Unvalidated,
+            (true, true) => Kind::FetchAnew,
+            (true, false) => Kind::Unvalidated,
             (false, true) => Kind::Refreshed,
             (false, false) => Kind::Validated,
         };

@@ -160,7 +160,8 @@ impl Resolve {
     ) -> Vec<Step> {
         let action = {
             let mut budget = purse.budget();
-            let mut view = View { cache, config: cx.config, budget: &mut budget };
+            let (config, rollover) = (cx.config, cx.rollover);
+            let mut view = View { cache, config, budget: &mut budget, rollover };
             validation.handle(event, &mut view, cx.now)
         };
         match action {

@@ -64,7 +64,8 @@ fn text_rdata(text: &str) -> Rdata {
 /// One text per zone with an anchor: its name and the key tags, as Unbound shows them.
 fn anchor_texts(config: &Config) -> Vec<Rdata> {
     let mut zones: Vec<(&Name, Vec<u16>)> = Vec::new();
-    for anchor in &config.trust_anchors {
+    let anchors = config.anchors();
+    for anchor in anchors.iter() {
         let tag = match anchor.kind {
             AnchorKind::Ds => Ds::parse(&anchor.rdata).map(|ds| ds.key_tag),
             AnchorKind::Dnskey => Dnskey::parse(&anchor.rdata).map(|key| key.key_tag),

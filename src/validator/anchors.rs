@@ -24,7 +24,8 @@ pub(super) fn closest(name: &Name, config: &Config) -> Option<Point> {
             .max_by_key(|point| point.label_count())
             .cloned()
     };
-    let anchor = deepest(&mut config.trust_anchors.iter().map(|anchor| &anchor.owner));
+    let anchors = config.anchors();
+    let anchor = deepest(&mut anchors.iter().map(|anchor| &anchor.owner));
     let negative = deepest(&mut config.domain_insecure.iter());
     match (anchor, negative) {
         (Some(anchor), Some(negative)) if anchor.is_below(&negative) => Some(Point::Anchor(anchor)),
@@ -63,8 +64,9 @@ impl Trusted {
     ///
     /// Why the zone is insecure: we understand none of them.
     pub(super) fn from_anchors(zone: &Name, config: &Config) -> Result<Self, Reason> {
+        let anchors = config.anchors();
         let of = |kind| {
-            let here = config.trust_anchors.iter().filter(move |a: &&TrustAnchor| a.kind == kind);
+            let here = anchors.iter().filter(move |a: &&TrustAnchor| a.kind == kind);
             here.filter(|anchor| anchor.owner == *zone).map(|anchor| anchor.rdata.clone())
         };
         let keys: Vec<_> = of(AnchorKind::Dnskey)
@@ -94,9 +96,25 @@ impl Trusted {
         }
     }
 
+    /// The keys that are anchors themselves.
+    pub(super) fn keys(&self) -> &[Rdata] {
+        &self.keys
+    }
+
     /// Whether that very key is an anchor.
     pub(super) fn has_key(&self, dnskey: &Rdata) -> bool {
         self.keys.contains(dnskey)
+    }
+
+    /// Whether that is the revoked form of a key that is an anchor (RFC 5011 §2.1).
+    pub(super) fn has_revoked(&self, dnskey: &Rdata) -> bool {
+        Dnskey::parse(dnskey).is_some_and(|key| {
+            key.flags & Dnskey::REVOKE != 0
+                && self.keys.iter().filter_map(Dnskey::parse).any(|anchor| {
+                    (anchor.flags | Dnskey::REVOKE, anchor.algorithm, anchor.public_key)
+                        == (key.flags, key.algorithm, key.public_key)
+                })
+        })
     }
 
     /// Algorithms that are announced: with `harden-algo-downgrade`, each has to verify.

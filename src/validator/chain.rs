@@ -21,6 +21,7 @@ use super::anchors::{self, Point, Trusted};
 use super::denial::Cut;
 use super::digest::{self, Choice};
 use super::dnskey;
+use super::follow;
 use super::proof;
 use super::scope::{Scope, is_passing};
 use super::verify::verify;
@@ -81,6 +82,8 @@ pub(super) struct Goal {
 /// One walk down.
 #[derive(Clone, Debug)]
 pub(super) struct Walk {
+    /// Whose closest anchor it begins at.
+    name: Name,
     goal: Goal,
     /// While set, no hints are followed until the walk has come that far.
     careful_until: Option<Name>,
@@ -116,7 +119,7 @@ impl Walk {
             None | Some(Point::Negative) => Step::Arrived(Found::Insecure(None)),
             Some(Point::Anchor(anchor)) => Step::first(&anchor, &goal, scope),
         };
-        Self { goal, careful_until: None, step, again: false }.settled(scope)
+        Self { name: name.clone(), goal, careful_until: None, step, again: false }.settled(scope)
     }
 
     /// What comes next.
@@ -136,9 +139,9 @@ impl Walk {
     /// and a step is used once.
     #[must_use]
     pub(super) fn advance(self, answer: &Answer, scope: &mut Scope<'_>) -> Self {
-        let Self { goal, careful_until, step, again } = self;
+        let Self { name, goal, careful_until, step, again } = self;
         let nowhere = Step::Arrived(Found::Insecure(None));
-        let walk = Self { goal, careful_until, step: nowhere, again };
+        let walk = Self { name, goal, careful_until, step: nowhere, again };
         match step {
             Step::Ds { zone, position, child } => {
                 walk.take_ds(zone, position, child, answer, scope)
@@ -190,6 +193,19 @@ impl Walk {
         answer: &Answer,
         scope: &mut Scope<'_>,
     ) -> Self {
+        let trusted = match trusted.is_anchor && follow::observe(&zone, answer, scope) {
+            false => trusted,
+            // What is trusted has just changed; the zone may not be anchored any more.
+            true if anchors::closest(&self.name, scope.config)
+                != Some(Point::Anchor(zone.clone())) =>
+            {
+                return Self::begin(&self.name, self.goal, scope);
+            }
+            true => match Trusted::from_anchors(&zone, scope.config) {
+                Ok(trusted) => trusted,
+                Err(reason) => return self.at(Step::Arrived(Found::Insecure(Some(reason)))),
+            },
+        };
         let entry = match dnskey::settle(&zone, &trusted, answer, scope) {
             Ok((state, ttl)) => scope.settle(zone, state, ttl),
             Err(reason) if retry(reason, scope) => {

@@ -32,7 +32,11 @@ pub(super) fn authenticate(
     }
     let mut points = entry_points(zone, trusted, rrset, scope)?;
     if points.is_empty() {
-        return Err(why_none(trusted, rrset));
+        // A key that is an anchor remains one while it is missing (RFC 5011 §4.2), and may sign.
+        return match verify_by(zone, rrset, trusted.keys(), scope) {
+            Ok(verified) => Ok((usable_keys(rrset, scope.config), verified.ttl)),
+            Err(_) => Err(why_none(trusted, rrset)),
+        };
     }
     let verified = if scope.config.harden_algo_downgrade {
         verify_all_algorithms(zone, trusted, rrset, &points, scope)?
@@ -125,6 +129,9 @@ fn why_none(trusted: &Trusted, rrset: &Rrset) -> Reason {
     let mut keys = rrset.rdata.iter().filter_map(Dnskey::parse);
     if !keys.any(|key| key.flags & Dnskey::ZONE != 0) {
         Reason::NoZoneKeyBit
+    } else if rrset.rdata.iter().any(|rdata| trusted.has_revoked(rdata)) {
+        // It says that it is revoked, and its signature does not.
+        Reason::BogusSignature
     } else if trusted.is_anchor {
         Reason::TrustAnchorMismatch
     } else {

@@ -23,7 +23,8 @@
 //! # Not here
 //!
 //! Fetching, following aliases out of the response, AD and CD, `val-permissive-mode`: whoever
-//! drives a validation does that. RFC 5011.
+//! drives a validation does that. The states of RFC 5011:
+//! [`rollover`](crate::rollover) does that.
 //!
 //! # RFCs
 //!
@@ -38,6 +39,7 @@ mod crypto;
 mod denial;
 mod digest;
 mod dnskey;
+mod follow;
 mod judge;
 mod nsec;
 mod nsec3;
@@ -57,6 +59,7 @@ use crate::budget::BOGUS_RETRIES;
 use crate::cache::Answer;
 use crate::clock::Now;
 
+pub use self::follow::probe;
 pub use self::scope::View;
 pub use self::types::{Action, Event};
 

@@ -7,6 +7,7 @@ use crate::budget::Budget;
 use crate::cache::{Cache, KeyEntry, KeyState};
 use crate::clock::Now;
 use crate::config::{Config, ValDate};
+use crate::rollover::Rollover;
 use crate::status::Reason;
 use crate::wire::Name;
 
@@ -18,6 +19,8 @@ pub struct View<'a> {
     pub config: &'a Config,
     /// The client query's budget; signatures, digests and hashes are paid from it.
     pub budget: &'a mut Budget,
+    /// Who follows the rollovers of trust anchors; shown the keys of their zones.
+    pub rollover: &'a Rollover,
 }
 
 /// What a validation remembers between events.
@@ -38,13 +41,15 @@ pub(super) struct Scope<'a> {
     pub(super) cache: &'a Cache,
     pub(super) config: &'a Config,
     pub(super) budget: &'a mut Budget,
+    pub(super) rollover: &'a Rollover,
     pub(super) memory: &'a mut Memory,
     pub(super) now: Now,
 }
 
 impl<'a> Scope<'a> {
     pub(super) fn new(view: &'a mut View<'_>, memory: &'a mut Memory, now: Now) -> Self {
-        Self { cache: view.cache, config: view.config, budget: view.budget, memory, now }
+        let View { cache, config, budget, rollover } = view;
+        Self { cache, config, budget, rollover, memory, now }
     }
 
     /// The date signatures are checked against, modulo 2^32; `None` when dates do not matter.
@@ -76,6 +81,12 @@ impl<'a> Scope<'a> {
         let entry = Arc::new(entry);
         self.memory.zones.push(Arc::clone(&entry));
         entry
+    }
+
+    /// Forgets everything about a zone and what is below it.
+    pub(super) fn forget(&mut self, zone: &Name) {
+        self.memory.zones.retain(|entry| !entry.zone.is_at_or_below(zone));
+        self.cache.flush_zone(zone);
     }
 }
 

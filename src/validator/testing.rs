@@ -10,6 +10,7 @@ use crate::budget::Budget;
 use crate::cache::{Answer, Cache};
 use crate::clock::{Mono, Now, Rng, UnixTime};
 use crate::config::{AnchorKind, Config, TrustAnchor, ValDate};
+use crate::rollover::Rollover;
 use crate::status::{Reason, SecurityStatus};
 use crate::wire::{
     Dnskey, Name, Question, Rcode, Rdata, RecordType, Rrset, Rrsig, canonical_rdata,
@@ -198,6 +199,7 @@ pub(super) struct World {
     pub(super) answers: HashMap<Question, Answer>,
     /// Questions of the last validation; an `!` marks those asked again.
     pub(super) asked: Vec<String>,
+    pub(super) rollover: Rollover,
 }
 
 pub(super) const TEST_NSEC: &[RecordType] =
@@ -212,7 +214,9 @@ impl World {
             Config { trust_anchors: vec![anchor], minimal_responses: false, ..Config::default() };
         let cache = Cache::new(&config, &mut Rng::seed_from_u64(1));
         let (answers, asked) = (HashMap::new(), Vec::new());
-        let mut world = Self { config, root, test, zone, cache, now: NOW, answers, asked };
+        let rollover = Rollover::default();
+        let mut world =
+            Self { config, root, test, zone, cache, now: NOW, answers, asked, rollover };
         world.put(".", RecordType::DNSKEY, vec![world.dnskey(".", &world.root)], vec![]);
         world.put("test.", RecordType::DNSKEY, vec![world.dnskey("test.", &world.test)], vec![]);
         let zone = world.dnskey("zone.test.", &world.zone);
@@ -284,7 +288,8 @@ impl World {
     /// Validates an answer within a budget.
     pub(super) fn validate_within(&mut self, answer: Answer, budget: &mut Budget) -> Answer {
         let now = Now::new(Mono::ZERO, UnixTime(self.now.into()));
-        let mut view = View { cache: &self.cache, config: &self.config, budget };
+        let mut view =
+            View { cache: &self.cache, config: &self.config, budget, rollover: &self.rollover };
         let mut validation = Validation::new(answer);
         let mut action = validation.handle(Event::Start, &mut view, now);
         self.asked.clear();

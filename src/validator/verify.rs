@@ -34,8 +34,36 @@ pub(super) fn verify(
     keys: &[Rdata],
     scope: &mut Scope<'_>,
 ) -> Result<Verified, Reason> {
+    let keys = keys.iter().filter_map(Dnskey::parse).filter(is_zone_key).collect();
+    verify_by(rrset, zone, keys, scope)
+}
+
+/// Verifies the RRset of keys that `dnskey` is in as signed by that very key, which is revoked: the
+/// one thing that such a key may still say (RFC 5011 §2.1).
+///
+/// # Errors
+///
+/// As for [`verify`].
+pub(super) fn verify_by_revoked(
+    rrset: &Rrset,
+    dnskey: &Rdata,
+    scope: &mut Scope<'_>,
+) -> Result<Verified, Reason> {
+    let revoked = |key: &Dnskey<'_>| {
+        key.flags & (Dnskey::ZONE | Dnskey::REVOKE) == Dnskey::ZONE | Dnskey::REVOKE
+            && key.protocol == 3
+    };
+    let key = Dnskey::parse(dnskey).filter(revoked);
+    verify_by(rrset, &rrset.owner, key.into_iter().collect(), scope)
+}
+
+fn verify_by(
+    rrset: &Rrset,
+    zone: &Name,
+    keys: Vec<Dnskey<'_>>,
+    scope: &mut Scope<'_>,
+) -> Result<Verified, Reason> {
     let mut failure = Failure::default();
-    let keys: Vec<_> = keys.iter().filter_map(Dnskey::parse).collect();
     let mut candidates: Vec<_> = rrset
         .signatures
         .iter()
@@ -146,7 +174,6 @@ impl<'a> Candidate<'a> {
         let mut keys: Vec<_> = keys
             .iter()
             .filter(|key| key.key_tag == rrsig.key_tag && key.algorithm == rrsig.algorithm)
-            .filter(|key| is_zone_key(key))
             .copied()
             .collect();
         keys.sort_by_key(|key| (key.public_key, key.flags));

@@ -8,9 +8,6 @@ use crate::config::shape::Shape::{
     Anchor, Date, FetchPolicy, Iterations, Modules, Name, Netblock, Number, Path, Size, YesNo,
 };
 
-const NO_ROLLOVER: &str =
-    "has no effect yet: trust anchors are not kept up to date by themselves (RFC 5011)";
-const READ_ONLY: &str = "is read, but not kept up to date yet (RFC 5011)";
 const OUR_OWN_SELECTION: &str = "has no effect: servers are chosen by measured time";
 
 pub(super) const SERVER: &[Directive] = rows! { Server:
@@ -139,7 +136,7 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Zone file with DS and DNSKEY records that are trusted."
     "trusted-keys-file" Path, "", list(draft::trusted_keys_file);
     "File with trusted-keys as in named.conf; may be a pattern."
-    "auto-trust-anchor-file" Path, "", partly_list(draft::auto_trust_anchor_file, READ_ONLY);
+    "auto-trust-anchor-file" Path, "", list(draft::auto_trust_anchor_file);
     "File with the keys of a zone, kept up to date as the zone changes them (RFC 5011)."
     "trust-anchor-signaling" YesNo, "no", ignored(why::NOT_YET);
     "Tell the root which keys are trusted (RFC 8145)."
@@ -179,13 +176,13 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Verify and believe RSA/SHA-1 signatures and SHA-1 DS records; no makes zones that have nothing better insecure (RFC 9905). Not in Unbound."
     "disable-dnssec-lame-check" YesNo, "no", set(disable_dnssec_lame_check);
     "Do not ask another server when signatures are missing."
-    "add-holddown" Number(0, NO_MAX), "2592000", ignored(NO_ROLLOVER);
+    "add-holddown" Number(0, NO_MAX), "2592000", set(add_holddown);
     "Seconds a new key has to be seen before it is trusted (RFC 5011)."
-    "del-holddown" Number(0, NO_MAX), "2592000", ignored(NO_ROLLOVER);
+    "del-holddown" Number(0, NO_MAX), "2592000", set(del_holddown);
     "Seconds a revoked key stays in the file."
-    "keep-missing" Number(0, NO_MAX), "31622400", ignored(NO_ROLLOVER);
+    "keep-missing" Number(0, NO_MAX), "31622400", set(keep_missing);
     "Seconds a missing key stays in the file; 0 for ever."
-    "permit-small-holddown" YesNo, "no", ignored(NO_ROLLOVER);
+    "permit-small-holddown" YesNo, "no", set(permit_small_holddown);
     "For tests: allow hold-down times below an hour."
     "fake-dsa" YesNo, "no", call(draft::fake_dsa);
     "For tests: take DSA signatures for good, unseen. Refused by what is not built with the feature fake-sha1."

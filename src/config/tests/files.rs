@@ -128,7 +128,7 @@ fn anchors_come_from_records_and_three_kinds_of_files() {
     let loaded = files.load("main.conf").unwrap_or_else(|errors| panic!("{errors}"));
     let got: Vec<String> = loaded
         .config
-        .trust_anchors
+        .anchors()
         .iter()
         .map(|a| {
             format!(
@@ -148,6 +148,7 @@ fn anchors_come_from_records_and_three_kinds_of_files() {
             "auto. Dnskey 0101030801",
             "auto. Dnskey 0101030803",
             "initial. Dnskey 0101030801",
+            "initial. Dnskey 0100030802",
             "initial. Ds 00010802ab",
         ]
     );
@@ -202,12 +203,12 @@ fn built_in_anchors_give_way_to_what_the_operator_says() {
         ("forward-zone: name: \".\" forward-addr: 192.0.2.1", 0, 0, 1),
         ("forward-zone: name: x. forward-addr: 192.0.2.1", 2, 1, 1),
         ("server: domain-insecure: x.\nforward-zone: name: y.x. forward-addr: 192.0.2.1", 2, 1, 0),
-        (&format!("server: auto-trust-anchor-file: {dir}/gone"), 2, 0, 2),
-        (&format!("server: auto-trust-anchor-file: {dir}/revoked"), 0, 0, 1),
+        (&format!("server: auto-trust-anchor-file: {dir}/gone"), 2, 0, 1),
+        (&format!("server: auto-trust-anchor-file: {dir}/revoked"), 0, 0, 0),
     ] {
         let loaded = read(text).unwrap_or_else(|errors| panic!("{errors}"));
         let got = (
-            loaded.config.trust_anchors.len(),
+            loaded.config.anchors().len(),
             loaded.config.domain_insecure.len(),
             loaded.notices.len(),
         );

@@ -14,6 +14,7 @@ use crate::cache::{Answer, Cache};
 use crate::clock::{Now, Rng};
 use crate::config::{AuthZone, Config};
 use crate::engine::{Ask, Engine};
+use crate::rollover::Rollover;
 use crate::status::SecurityStatus;
 use crate::validator::{Action, Event, Validation, View};
 use crate::wire::{Question, RecordType};
@@ -94,6 +95,8 @@ struct Proof<'a> {
     now: Now,
     scratch: Cache,
     budget: Budget,
+    /// Follows nothing: a copy is no place to learn of rollovers.
+    rollover: Rollover,
     /// What is still to be validated; the last one first.
     types: Vec<RecordType>,
     running: Option<(Validation, RecordType)>,
@@ -120,6 +123,7 @@ impl<'a> Proof<'a> {
             now,
             scratch: Cache::new(&small, &mut Rng::from_rng(&mut rand::rng())),
             budget: Budget::new(now.mono, UPSTREAM_QUERIES.default),
+            rollover: Rollover::default(),
             types: vec![RecordType::SOA, RecordType::ZONEMD],
             running: None,
         }
@@ -138,8 +142,8 @@ impl<'a> Proof<'a> {
                 Some((question, answer)) => Event::Resolved { question, answer },
                 None => Event::Start,
             };
-            let (cache, config) = (&self.scratch, self.config);
-            let mut view = View { cache, config, budget: &mut self.budget };
+            let (cache, config, rollover) = (&self.scratch, self.config, &self.rollover);
+            let mut view = View { cache, config, budget: &mut self.budget, rollover };
             match validation.handle(event, &mut view, self.now) {
                 Action::Finish(answer) if answer.status == SecurityStatus::Bogus => {
                     let reason = answer.reason.map_or("", crate::status::Reason::text);
