@@ -19,6 +19,8 @@ mod lookup;
 mod nsec3;
 mod serial;
 mod set;
+#[cfg(test)]
+mod tests;
 pub mod transfer;
 mod zone;
 mod zonemd;

@@ -9,6 +9,9 @@
 //!   └── refresh after success, retry after failure, at once when notified ◄──────────────────┘
 //! ```
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

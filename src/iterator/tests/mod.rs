@@ -2,6 +2,7 @@
 
 mod chaos;
 mod configured;
+mod copies;
 mod hostile;
 mod servers;
 mod tls;
