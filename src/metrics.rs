@@ -57,9 +57,9 @@ stats! {
     Expired "num.expired",
     /// Answers that needed recursion.
     RecursiveReplies "num.recursivereplies",
-    /// Queries dropped because all places of waiting clients were taken.
+    /// Questions given up because others needed their places.
     ListOverwritten "requestlist.overwritten",
-    /// Queries refused for the same reason.
+    /// Queries dropped because there was no place for their questions.
     ListExceeded "requestlist.exceeded",
     /// Queries over TCP.
     Tcp "num.query.tcp",
@@ -116,10 +116,12 @@ macro_rules! gauges {
 }
 
 gauges! {
-    /// Queries in flight.
+    /// Questions in flight, those that others need included.
     ListAll "requestlist.current.all",
-    /// Clients waiting.
+    /// Questions in flight that clients wait for.
     ListUser "requestlist.current.user",
+    /// Clients waiting.
+    ListReplies "requestlist.current.replies",
     /// Client connections over TCP.
     TcpUsage "tcpusage",
 }
@@ -178,6 +180,13 @@ impl Counters {
         bump(&self.stats[stat as usize], 1);
     }
 
+    /// Counts so many more.
+    pub fn add_many(&self, stat: Stat, count: u64) {
+        if count > 0 {
+            bump(&self.stats[stat as usize], count);
+        }
+    }
+
     /// Counts one more when `condition` holds.
     pub fn add_if(&self, condition: bool, stat: Stat) {
         bump(&self.stats[stat as usize], condition.into());
@@ -219,7 +228,7 @@ impl Counters {
         self.gauges[gauge as usize].store(value as u64, Relaxed);
     }
 
-    /// A client begins to wait while `waiting` others already do.
+    /// A client begins to wait while `waiting` questions are in flight.
     pub fn list_length(&self, waiting: usize) {
         let waiting = waiting as u64;
         if waiting > self.list_max.load(Relaxed) {
@@ -330,12 +339,12 @@ impl Snapshot {
         Duration::ZERO
     }
 
-    /// Most clients that waited at once.
+    /// Most questions that were in flight when a client began to wait.
     pub fn list_max(&self) -> u64 {
         self.list_max
     }
 
-    /// How many others waited on average when a client began to.
+    /// How many questions were in flight on average when a client began to wait.
     #[expect(clippy::cast_precision_loss, reason = "a mean to show")]
     pub fn list_average(&self) -> f64 {
         if self.list_samples == 0 { 0.0 } else { self.list_sum as f64 / self.list_samples as f64 }

@@ -300,12 +300,15 @@ fn the_longest_waiting_client_makes_room() {
     let config = Config { num_queries_per_thread: 1, jostle_timeout: 0, ..Config::default() };
     let server = Server::start(config);
     let socket = server.client();
-    socket.send(&query(1, "wait.example.", None)).unwrap();
-    // In one batch both would have come at the same time, and neither would have to go.
-    while server.count(Stat::CacheMisses) == 0 {
+    // Sixteen clients may wait for each question that may be in flight.
+    for id in 1..=16 {
+        socket.send(&query(id, "wait.example.", None)).unwrap();
+    }
+    // In one batch all would have come at the same time, and none would have to go.
+    while server.count(Stat::CacheMisses) < 16 {
         thread::yield_now();
     }
-    assert_eq!(ask(&socket, &query(2, "1.example.", None)).header.id, 2);
+    assert_eq!(ask(&socket, &query(17, "1.example.", None)).header.id, 17);
     assert_eq!(server.count(Stat::ListOverwritten), 1);
 }
 

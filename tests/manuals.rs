@@ -8,9 +8,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("prebound", env!("CARGO_BIN_EXE_prebound")),
     ("prebound-checkconf", env!("CARGO_BIN_EXE_prebound-checkconf")),
+    ("prebound-control", env!("CARGO_BIN_EXE_prebound-control")),
     ("prebound-egress", env!("CARGO_BIN_EXE_prebound-egress")),
     ("prebound-launch", env!("CARGO_BIN_EXE_prebound-launch")),
 ];

@@ -12,10 +12,22 @@ use arc_swap::ArcSwap;
 use prebound::cache::Cache;
 use prebound::clock::{Mono, Rng};
 use prebound::config::{Config, Settings};
-use prebound::control::{Control, http};
+use prebound::control::{Control, Running, http};
 use prebound::metrics::{Metrics, Stat};
+use prebound::policy::Policy;
 use rand::SeedableRng;
 use tokio::sync::{mpsc, watch};
+
+/// A process that never changes.
+struct Fixed(Arc<Policy>);
+
+impl Running for Fixed {
+    fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.0)
+    }
+
+    fn put(&self, _: Config) {}
+}
 
 #[expect(clippy::disallowed_methods, reason = "a test is its own service manager")]
 fn serve(metrics: Arc<Metrics>) -> (SocketAddr, watch::Sender<bool>, thread::JoinHandle<()>) {
@@ -23,7 +35,10 @@ fn serve(metrics: Arc<Metrics>) -> (SocketAddr, watch::Sender<bool>, thread::Joi
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
     let config = Config::default();
+    let running = Arc::new(Fixed(Arc::new(Policy::new(&config, ""))));
     let control = Arc::new(Control {
+        running,
+        workers: Vec::new(),
         cache: Arc::new(Cache::new(&config, &mut Rng::seed_from_u64(1))),
         config: Arc::new(ArcSwap::from_pointee(config)),
         settings: ArcSwap::from_pointee(Settings::default()),

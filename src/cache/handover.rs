@@ -67,6 +67,15 @@ impl Cache {
         self.header().goes_by(fingerprint(config))
     }
 
+    /// Goes on by another configuration with what was learned by the one before, as an operator
+    /// wants it who sends a single change. If the two teach different things, nobody takes over
+    /// what is left of them.
+    pub fn goes_on_by(&self, config: &Config) {
+        if !self.fits(config) {
+            self.header().set_rules(0);
+        }
+    }
+
     /// Forgets everything but the servers, and begins to learn by that configuration.
     pub fn begin_anew(&self, config: &Config) {
         // Nobody shall take over what is half forgotten.

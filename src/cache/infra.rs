@@ -106,14 +106,19 @@ impl Server {
     /// RFC 6298 §2 for the estimate, §5.5 for the back-off. Differs on purpose from §2.4: the floor
     /// is 50 ms, not 1 s, as in Unbound.
     pub fn timeout(&self, now: Now) -> Duration {
+        let base = u32::try_from(self.base().as_millis()).unwrap_or(u32::MAX);
+        let factor = 1u32.checked_shl(self.losses_left(now).into()).unwrap_or(u32::MAX);
+        let max = self.limits.max.max(self.limits.min);
+        Duration::from_millis(base.saturating_mul(factor).min(max).into())
+    }
+
+    /// The timeout of this server as long as it loses nothing.
+    pub fn base(&self) -> Duration {
         let base = match self.rtt.smoothed {
             Some(smoothed) => smoothed.saturating_add(self.rtt.variance.saturating_mul(4)),
             None => self.limits.unknown,
         };
-        let base = base.max(self.limits.min);
-        let factor = 1u32.checked_shl(self.losses_left(now).into()).unwrap_or(u32::MAX);
-        let max = self.limits.max.max(self.limits.min);
-        Duration::from_millis(base.saturating_mul(factor).min(max).into())
+        Duration::from_millis(base.max(self.limits.min).into())
     }
 
     /// Losses in a row, less one for each [`Server::MAX_PAUSE`] since the last: a server that was
@@ -257,6 +262,14 @@ impl Infra {
     pub(super) fn flush(&self, ip: Option<IpAddr>) -> usize {
         let octets = ip.map(octets);
         self.table.retain(|key, _| octets.is_some_and(|octets| !key.starts_with(&octets)))
+    }
+
+    /// Shows `f` the key of every server: 16 octets of address, 2 of port, the zone.
+    pub(super) fn for_each(&self, mut f: impl FnMut(&[u8])) {
+        self.table.retain(|key, _| {
+            f(key);
+            true
+        });
     }
 
     pub(super) fn usage(&self) -> Usage {

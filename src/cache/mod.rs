@@ -35,6 +35,7 @@ mod hit;
 mod infra;
 mod keys;
 mod layout;
+mod listing;
 mod memory;
 mod rates;
 mod region;

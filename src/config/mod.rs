@@ -29,6 +29,7 @@ mod policy_draft;
 mod prefix64;
 mod presentation;
 mod resolved;
+mod runtime;
 mod settings;
 mod shape;
 mod source;
@@ -57,6 +58,7 @@ pub use policy::{
 pub use prefix64::Prefix64;
 pub use presentation::{rdata_text, write_rrset};
 pub use resolved::Config;
+pub use runtime::{SetError, record, set_option, zone_servers};
 pub use settings::Settings;
 pub use shape::Shape;
 pub use source::{Place, Sources, Span};

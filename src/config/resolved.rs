@@ -103,8 +103,7 @@ pub struct Config {
     pub ede: Ede,
     /// EDE 3 (Stale Answer) with expired answers.
     pub ede_serve_expired: bool,
-    /// Clients that may wait, per thread. Differs on purpose from Unbound, which counts questions
-    /// (2048): after a restart under load everybody waits for the same few.
+    /// Questions of clients in flight, per thread, however many clients wait for each.
     pub num_queries_per_thread: usize,
     /// Milliseconds after which a query may be pushed out when all places are taken.
     pub jostle_timeout: u32,
@@ -456,7 +455,7 @@ impl Default for Config {
             ignore_cd_flag: false,
             ede: Ede::Off,
             ede_serve_expired: false,
-            num_queries_per_thread: 8192,
+            num_queries_per_thread: 2048,
             jostle_timeout: 200,
             wait_limit: 1000,
             wait_limit_netblock: Self::unlimited_waiting(),

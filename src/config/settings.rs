@@ -64,6 +64,19 @@ impl Settings {
         given.spans.push(span);
     }
 
+    /// Notes that an option of `server:` has another value now. One from no file has no place, so
+    /// that the last place it had in one stays.
+    pub(super) fn change(&mut self, row: &Directive, value: String) {
+        let key = (row.clause, row.name);
+        match self.given.get_mut(&key) {
+            Some(given) => given.values = vec![value],
+            None => {
+                let given = Given { values: vec![value], spans: Vec::new() };
+                self.given.insert(key, given);
+            }
+        }
+    }
+
     /// Where an option of `server:` was given last.
     pub(super) fn span(&self, name: &'static str) -> Option<Span> {
         self.given.get(&(Clause::Server, name)).and_then(|given| given.spans.last().copied())

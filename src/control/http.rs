@@ -31,7 +31,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
-    accept_loop(listener, stop, move |stream| {
+    accept_loop(listener, stop, super::HTTP_PATIENCE, move |stream| {
         let control = Arc::clone(&control);
         async move { converse(&stream, &control).await }
     })

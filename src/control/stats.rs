@@ -96,10 +96,9 @@ fn of_worker(out: &mut String, prefix: &str, of: &Snapshot) {
     for stat in [Stat::ListOverwritten, Stat::ListExceeded] {
         line(stat.name(), count(stat));
     }
-    let user = gauge(Gauge::ListUser);
-    line(Gauge::ListAll.name(), user.clone());
-    line(Gauge::ListUser.name(), user.clone());
-    line("requestlist.current.replies", user);
+    for kind in [Gauge::ListAll, Gauge::ListUser, Gauge::ListReplies] {
+        line(kind.name(), gauge(kind));
+    }
     line("recursion.time.avg", format!("{:.6}", of.time_average().as_secs_f64()));
     line("recursion.time.median", of.time_median().as_secs_f64().to_string());
     line(Gauge::TcpUsage.name(), gauge(Gauge::TcpUsage));

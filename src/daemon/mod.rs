@@ -29,7 +29,7 @@ use clap::Parser;
 use nix::errno::Errno;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tracing::{error, info};
@@ -37,6 +37,7 @@ use tracing::{error, info};
 use crate::authority::Zones;
 use crate::clock::Now;
 use crate::control::Order;
+use crate::engine::Inquiry;
 use crate::engine::zones::{Keeper, Order as KeeperOrder, Orders, load_all};
 use crate::frontend::Shared;
 use crate::logging;
@@ -130,7 +131,7 @@ fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
     });
     let control = std::mem::take(&mut claimed.control);
     let http = std::mem::take(&mut claimed.http);
-    let operators = Operators::new(&shared, settings, control, http);
+    let (operators, inquiries) = Operators::new(&shared, settings, control, http);
     // Before there is a second thread, which would stay outside.
     let sandbox = confine::enter(&shared.config.load(), &files, args.no_sandbox);
     let (stop, stopped) = watch::channel(false);
@@ -140,7 +141,7 @@ fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
     };
     // Before anybody is served: whoever has an answer may send us a signal.
     let event_loop = EventLoop::new().map_err(|error| refused("wait for signals", error))?;
-    let workers = start_workers(count, claimed, &shared, &anchors, orders, &stopped, &tell_end)
+    let workers = start_workers(inquiries, claimed, &shared, &anchors, orders, &stopped, &tell_end)
         .map_err(|error| refused("start workers", error))?;
     let daemon = Daemon {
         shared,
@@ -158,7 +159,7 @@ fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
 }
 
 fn start_workers(
-    count: usize,
+    inquiries: Vec<Receiver<Inquiry>>,
     claimed: Claimed,
     shared: &Arc<Shared>,
     anchors: &AnchorKeeper,
@@ -166,17 +167,19 @@ fn start_workers(
     stopped: &watch::Receiver<bool>,
     ended: &UnboundedSender<usize>,
 ) -> io::Result<Vec<Running>> {
+    let count = inquiries.len();
     let ways_out = ways_out(count, claimed.rendezvous, claimed.channels)?;
     let hands = deal::deal(claimed.udp, claimed.tcp, count)?;
     let (started, starts) = mpsc::channel();
     let mut workers = Vec::with_capacity(count);
     // The first worker keeps the copies of zones.
     let mut orders = Some(orders);
-    for (index, (hand, way_out)) in hands.into_iter().zip(ways_out).enumerate() {
+    let given = hands.into_iter().zip(ways_out).zip(inquiries).enumerate();
+    for (index, ((hand, way_out), inquiries)) in given {
         let (shared, stopped) = (Arc::clone(shared), stopped.clone());
         let (started, ended, anchors) = (started.clone(), ended.clone(), anchors.clone());
         let orders = orders.take();
-        let job = worker::Job { index, shared, anchors, hand, way_out, orders };
+        let job = worker::Job { index, shared, anchors, hand, way_out, orders, inquiries };
         workers.push(worker::start(job, stopped, started, ended)?);
     }
     drop(started);

@@ -49,16 +49,15 @@ pub(super) fn reload(
     let forget = !keep_cache || trusted_otherwise || !shared.cache.fits(&config);
     let zones = shared.zones.load().renewed(config.copied_zones());
     reread(&zones, &config);
-    shared.policy.store(Arc::new(policy_of(&config, &zones)));
+    let policy = policy_of(&config, &zones);
     // A random secret stays: clients have cookies made with it.
     if config.cookie_secrets != old.cookie_secrets {
         shared.cookies.store(Arc::new(cookies_of(&config)));
     }
-    shared.cache.reconfigure(&config);
+    let config = Arc::new(config);
+    put(shared, Arc::clone(&config), policy);
     shared.zones.store(Arc::new(zones));
     shared.keeper.tell(Order::Reloaded);
-    let config = Arc::new(config);
-    shared.config.store(Arc::clone(&config));
     settings.store(Arc::new(new_settings));
     if forget {
         // After the swap, so that nothing learned by the old rules comes in behind.
@@ -79,6 +78,13 @@ fn reread(zones: &Zones, config: &Config) {
             error!(zone = %entry.name(), %error, "zone not loaded anew");
         }
     }
+}
+
+/// Puts a configuration into force, with what was made of it.
+pub(super) fn put(shared: &Shared, config: Arc<Config>, policy: Policy) {
+    shared.policy.store(Arc::new(policy));
+    shared.cache.reconfigure(&config);
+    shared.config.store(config);
 }
 
 /// The configuration with what follows from its options in other layers: nobody signs the reverse
@@ -143,7 +149,7 @@ pub(super) fn policy_of(config: &Config, zones: &Zones) -> Policy {
 pub(super) const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 
 /// What the kernel calls this machine, for `hostname.bind`.
-fn host_name() -> String {
+pub(super) fn host_name() -> String {
     std::fs::read_to_string(HOST_NAME).map(|name| name.trim().to_owned()).unwrap_or_default()
 }
 

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::runtime::Builder;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{Receiver, UnboundedSender};
 use tokio::sync::watch;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::MissedTickBehavior;
@@ -20,8 +20,8 @@ use super::anchors::AnchorKeeper;
 use super::deal::Hand;
 use super::policy_zones;
 use crate::egress::client::Egress;
-use crate::engine::Engine;
 use crate::engine::zones::{Observer, Orders, keep};
+use crate::engine::{Engine, Inquiry};
 use crate::frontend::{self, Shared, tcp, udp};
 
 /// How long clients that still wait are served after the stop.
@@ -55,6 +55,8 @@ pub(super) struct Job {
     pub(super) way_out: WayOut,
     /// For the one that keeps the copies of zones.
     pub(super) orders: Option<Orders>,
+    /// What operators ask.
+    pub(super) inquiries: Receiver<Inquiry>,
 }
 
 /// A running worker.
@@ -113,7 +115,7 @@ async fn live(
     started: mpsc::Sender<io::Result<()>>,
     beat: Arc<AtomicU64>,
 ) {
-    let Job { index, shared, anchors, hand, way_out, orders } = job;
+    let Job { index, shared, anchors, hand, way_out, orders, mut inquiries } = job;
     let egress = match way_out.open() {
         Ok(egress) => egress,
         Err(error) => {
@@ -124,7 +126,8 @@ async fn live(
     let engine = {
         let (config, cache) = (Arc::clone(&shared.config), Arc::clone(&shared.cache));
         let rollover = Arc::clone(&anchors.rollover);
-        Engine::start(config, cache, Arc::clone(&shared.zones), rollover, egress)
+        let (zones, metrics) = (Arc::clone(&shared.zones), Arc::clone(&shared.metrics));
+        Engine::start(config, cache, zones, rollover, egress, metrics, index)
     };
     if let Some(orders) = orders {
         let (zones, config) = (Arc::clone(&shared.zones), Arc::clone(&shared.config));
@@ -136,6 +139,12 @@ async fn live(
         spawn_local(anchors.probe(engine.clone()));
         keep(engine.clone(), zones, config, observer, orders);
     }
+    let inquired = engine.clone();
+    spawn_local(async move {
+        while let Some(inquiry) = inquiries.recv().await {
+            inquired.inquired(inquiry);
+        }
+    });
     let worker = frontend::Worker::new(shared, index, engine);
     for socket in hand.udp {
         let serving = udp::serve(Rc::clone(&worker), UdpSocket::from(socket), stop.clone());

@@ -10,6 +10,7 @@ use tracing::trace;
 use super::Engine;
 use crate::iterator::{ExchangeError, Transport};
 use crate::mesh::{Event, Token};
+use crate::metrics::{Counters, Stat};
 
 /// Largest datagram read: more than any server should send after we announced 1232 octets, so
 /// that one that ignores it is seen whole.
@@ -28,7 +29,7 @@ pub(super) async fn run(
         engine.event(Event::Datagram { token, bytes: &bytes });
         std::future::ready(())
     };
-    let ended = talk(transport, socket, &query, tell).await;
+    let ended = talk(transport, socket, &query, engine.counters(), tell).await;
     if let Err(error) = ended {
         trace!(%error, "exchange ended");
         let error = match error.kind() {
@@ -42,7 +43,8 @@ pub(super) async fn run(
     }
 }
 
-/// Sends the query and hands over every message that comes back, until the socket ends.
+/// Sends the query, counts that, and hands over every message that comes back, until the socket
+/// ends.
 ///
 /// # Errors
 ///
@@ -51,21 +53,24 @@ pub(super) async fn talk<F: Future<Output = ()>>(
     transport: Transport,
     socket: OwnedFd,
     query: &[u8],
+    counters: &Counters,
     tell: impl Fn(Vec<u8>) -> F,
 ) -> io::Result<()> {
     match transport {
-        Transport::Udp => udp(socket, query, tell).await,
-        Transport::Tcp => tcp(socket, query, tell).await,
+        Transport::Udp => udp(socket, query, counters, tell).await,
+        Transport::Tcp => tcp(socket, query, counters, tell).await,
     }
 }
 
 async fn udp<F: Future<Output = ()>>(
     socket: OwnedFd,
     query: &[u8],
+    counters: &Counters,
     tell: impl Fn(Vec<u8>) -> F,
 ) -> io::Result<()> {
     let socket = UdpSocket::from_std(std::net::UdpSocket::from(socket))?;
     socket.send(query).await?;
+    counters.add(Stat::UdpOut);
     let mut buffer = vec![0; DATAGRAM];
     loop {
         let len = socket.recv(&mut buffer).await?;
@@ -76,6 +81,7 @@ async fn udp<F: Future<Output = ()>>(
 async fn tcp<F: Future<Output = ()>>(
     socket: OwnedFd,
     query: &[u8],
+    counters: &Counters,
     tell: impl Fn(Vec<u8>) -> F,
 ) -> io::Result<()> {
     let mut stream = TcpStream::from_std(std::net::TcpStream::from(socket))?;
@@ -89,6 +95,7 @@ async fn tcp<F: Future<Output = ()>>(
     message.extend_from_slice(&len.to_be_bytes());
     message.extend_from_slice(query);
     stream.write_all(&message).await?;
+    counters.add(Stat::TcpOut);
     loop {
         let len = usize::from(stream.read_u16().await?);
         let mut response = vec![0; len];

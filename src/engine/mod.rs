@@ -36,9 +36,12 @@ use crate::egress::client::{Delivered, Egress, EgressError};
 use crate::egress::protocol;
 use crate::iterator::{ExchangeError, Transport};
 use crate::mesh::{Action, ClientId, Event, Mesh, Query, Screened, Token};
+use crate::metrics::{Counters, Gauge, Metrics, Stat};
 use crate::rollover::Rollover;
 use crate::status::Reason;
-use crate::wire::Question;
+use crate::wire::{Name, Question, RecordType};
+
+pub use crate::mesh::{Request, State};
 
 /// What a client wants to know.
 #[derive(Clone, Debug)]
@@ -77,6 +80,9 @@ struct Inner {
     cache: Arc<Cache>,
     rollover: Arc<Rollover>,
     rng: RefCell<Rng>,
+    metrics: Arc<Metrics>,
+    /// The number of this worker.
+    index: usize,
     clients: RefCell<HashMap<ClientId, oneshot::Sender<Rc<Answer>>>>,
     exchanges: RefCell<HashMap<Token, Running>>,
     /// Sockets asked for by others than the mesh.
@@ -87,6 +93,15 @@ struct Inner {
     wake: Notify,
     next_client: Cell<u64>,
     next_socket: Cell<u64>,
+}
+
+/// What operators ask of a worker, through a channel: the worker answers when it gets to it.
+#[derive(Debug)]
+pub enum Inquiry {
+    /// Tell what is in flight.
+    Requests(oneshot::Sender<Vec<Request>>),
+    /// Give up what is in flight, without an answer to anybody; how many questions that were.
+    Drop(oneshot::Sender<usize>),
 }
 
 /// How far an exchange is.
@@ -106,15 +121,21 @@ impl Engine {
     /// Starts the engine of this thread. Must be called within a tokio `LocalSet`.
     ///
     /// `egress` is this worker's own way to the broker. The engine runs until the `LocalSet` ends.
+    ///
+    /// What happens is counted as that of the worker with number `index`.
     pub fn start(
         config: Arc<ArcSwap<Config>>,
         cache: Arc<Cache>,
         zones: Arc<ArcSwap<Zones>>,
         rollover: Arc<Rollover>,
         egress: Egress,
+        metrics: Arc<Metrics>,
+        index: usize,
     ) -> Self {
         let mesh = Mesh::with_zones(Arc::clone(&cache), zones).following(Arc::clone(&rollover));
         let engine = Self(Rc::new(Inner {
+            metrics,
+            index,
             mesh: RefCell::new(mesh),
             config,
             cache,
@@ -139,6 +160,7 @@ impl Engine {
         self.0.next_client.set(client.0 + 1);
         let (sender, receiver) = oneshot::channel();
         self.0.clients.borrow_mut().insert(client, sender);
+        self.counters().list_length(self.0.mesh.borrow().len());
         let question = ask.question.clone();
         self.event(Event::Query(Query {
             client,
@@ -175,13 +197,42 @@ impl Engine {
         self.0.wake.notify_one();
         let _forgotten = Forgets { engine: self, token };
         let socket = receiver.await.map_err(io::Error::other)?.map_err(io::Error::other)?;
-        exchange::talk(transport, socket, query, tell).await
+        exchange::talk(transport, socket, query, self.counters(), tell).await
     }
 
     /// How many questions are in flight, subqueries included, and how many clients wait.
     pub fn load(&self) -> (usize, usize) {
         let mesh = self.0.mesh.borrow();
         (mesh.len(), mesh.clients())
+    }
+
+    /// This worker's counters.
+    fn counters(&self) -> &Counters {
+        self.0.metrics.worker(self.0.index)
+    }
+
+    /// Does what an operator wants to know or have of this worker.
+    pub fn inquired(&self, inquiry: Inquiry) {
+        // Whoever asked may have left.
+        match inquiry {
+            Inquiry::Requests(reply) => {
+                let _ = reply.send(self.0.mesh.borrow().requests(Now::system().mono));
+            }
+            Inquiry::Drop(reply) => {
+                let dropped = self.0.mesh.borrow_mut().drop_requests();
+                self.event(Event::Tick);
+                let _ = reply.send(dropped);
+            }
+        }
+    }
+
+    fn count(&self, mesh: &mut Mesh) {
+        let (counters, tally) = (self.counters(), mesh.take_tally());
+        counters.add_many(Stat::ListOverwritten, tally.jostled);
+        counters.add_many(Stat::ListExceeded, tally.exceeded);
+        counters.add_many(Stat::UnwantedReplies, tally.unwanted);
+        counters.set_gauge(Gauge::ListAll, mesh.len());
+        counters.set_gauge(Gauge::ListUser, mesh.questions());
     }
 
     /// Feeds one event and performs what follows from it.
@@ -195,6 +246,7 @@ impl Engine {
             before = mesh.deadline();
             mesh.handle(event, &config, now, &mut self.0.rng.borrow_mut());
             actions.extend(std::iter::from_fn(|| mesh.poll()));
+            self.count(&mut mesh);
             if mesh.deadline() < before || before.is_none() {
                 self.0.wake.notify_one();
             }
@@ -222,6 +274,14 @@ impl Engine {
                 }
                 None => {}
             },
+            Action::Dropped { client } => {
+                if let Some(sender) = inner.clients.borrow_mut().remove(&client) {
+                    let root = Question::new(Name::root(), RecordType::NS);
+                    let mut nothing = Answer::failure(root, Reason::ClientDeadline);
+                    nothing.manner.dropped = true;
+                    let _ = sender.send(Rc::new(nothing));
+                }
+            }
             Action::Answer { client, answer } => {
                 if let Some(sender) = inner.clients.borrow_mut().remove(&client) {
                     // A client that went away does not want its answer.

@@ -280,7 +280,7 @@ impl<R: Resolver> Worker<R> {
         self.counters().add(Stat::CacheHits);
         self.count_hit(&hit);
         if hit.refresh_due {
-            self.refresh(query.question(), config, now);
+            self.refresh(query.question(), now);
         }
         let limit = limit(query, source, config).min(out.len());
         Some(reply::finish(&hit, out, query.edns, source.stream, limit, config))
@@ -296,11 +296,7 @@ impl<R: Resolver> Worker<R> {
     }
 
     /// Fetches an answer anew while the old one still serves.
-    fn refresh(&self, question: Question, config: &Config, now: Now) {
-        // Nobody waits for it, so that it takes a place only while many are free.
-        if self.waiting.len() >= config.num_queries_per_thread / 2 {
-            return;
-        }
+    fn refresh(&self, question: Question, now: Now) {
         self.counters().add(Stat::Prefetched);
         let ask = Ask {
             question,
@@ -327,7 +323,6 @@ impl<R: Resolver> Worker<R> {
         room: usize,
     ) -> Outcome {
         let counters = self.counters();
-        counters.list_length(self.waiting.len());
         let place = match self.waiting.enter(source.client.ip(), proven, config, now.mono) {
             Ok((place, left)) => {
                 counters.add_if(left, Stat::ListOverwritten);
@@ -341,7 +336,7 @@ impl<R: Resolver> Worker<R> {
                 return Outcome::Silence;
             }
         };
-        counters.set_gauge(Gauge::ListUser, self.waiting.len());
+        counters.set_gauge(Gauge::ListReplies, self.waiting.len());
         let to = self.recipient(query, source, config, room);
         Outcome::Resolve(Box::new(Pending { to, screening, source, arrived: now.mono, place }))
     }
@@ -445,7 +440,7 @@ impl<R: Resolver> Worker<R> {
     ) {
         let counters = self.counters();
         counters.recursion(time);
-        counters.set_gauge(Gauge::ListUser, self.waiting.len());
+        counters.set_gauge(Gauge::ListReplies, self.waiting.len());
         counters.answer(rcode);
         counters.add_if(rcode == Rcode::NOERROR && answer.answer.is_empty(), Stat::NoData);
         counters.status(answer.status);

@@ -1,7 +1,7 @@
 //! Clients that wait for an answer: how many there may be, and who has to go.
 //!
-//! At most `num-queries-per-thread` clients wait in a worker. When all places are taken, whoever
-//! has waited longest goes without an answer if that is longer than `jostle-timeout`; else the new
+//! Questions in flight are bounded by the mesh (`num-queries-per-thread`); for each of them 16
+//! clients may wait on average, as in Unbound. When all places are taken, whoever has waited longest goes without an answer if that is longer than `jostle-timeout`; else the new
 //! one does. So a flood of slow questions cannot shut out quick ones, nor quick ones each other.
 //! One address may have `wait-limit` clients (DNSBomb, CVE-2024-33655).
 
@@ -16,6 +16,9 @@ use tokio::task::AbortHandle;
 
 use crate::clock::Mono;
 use crate::config::Config;
+
+/// Clients that may wait for each question that may be in flight.
+const CLIENTS_PER_QUESTION: usize = 16;
 
 /// The clients of one worker that wait.
 #[derive(Default)]
@@ -83,7 +86,8 @@ impl Waiting {
         if limit_of(client, proven, config).is_some_and(|limit| count >= limit) {
             return Err(Full::Client);
         }
-        let full = self.len() >= config.num_queries_per_thread;
+        let most = config.num_queries_per_thread.saturating_mul(CLIENTS_PER_QUESTION);
+        let full = self.len() >= most;
         if full && !self.jostle(Duration::from_millis(config.jostle_timeout.into()), now) {
             return Err(Full::Everywhere);
         }
@@ -174,17 +178,20 @@ mod tests {
     #[test]
     fn whoever_waited_longest_goes_first_but_not_before_the_jostle_timeout() {
         let config = Config { num_queries_per_thread: 2, ..Config::default() };
+        let config = Config { wait_limit: 0, ..config };
         let waiting = Rc::new(Waiting::default());
         let enter = |millis| waiting.enter(A, false, &config, at(millis));
         let (first, left) = enter(0).ok().unwrap();
         assert!(!left);
         let (second, _) = enter(100).ok().unwrap();
+        let others: Vec<_> =
+            (0..30).map(|_| waiting.enter(B, false, &config, at(150)).ok()).collect();
         assert_eq!(enter(200).err(), Some(Full::Everywhere), "200 ms is not longer than 200 ms");
         let (third, left) = enter(201).ok().unwrap();
-        assert!(left && waiting.len() == 2);
+        assert!(left && waiting.len() == 32);
         drop(first);
-        assert_eq!(waiting.len(), 2, "it had gone already");
-        drop((second, third));
+        assert_eq!(waiting.len(), 32, "it had gone already");
+        drop((second, third, others));
         assert!(waiting.is_empty() && waiting.by_client.borrow().is_empty());
     }
 
@@ -224,11 +231,13 @@ mod tests {
                     std::future::pending::<()>().await;
                 });
                 Place::served_by(&waiting, number, task.abort_handle());
-                let (other, left) = waiting.enter(B, false, &config, at(1000)).ok().unwrap();
+                let enter = |millis| waiting.enter(B, false, &config, at(millis)).ok().unwrap();
+                let others: Vec<_> = (0..15).map(|_| enter(1)).collect();
+                let (other, left) = enter(1000);
                 assert!(left);
                 assert!(task.await.unwrap_err().is_cancelled());
-                assert_eq!(waiting.len(), 1);
-                drop(other);
+                assert_eq!(waiting.len(), 16);
+                drop((other, others));
                 waiting.emptied().await;
             })
             .await;

@@ -115,6 +115,7 @@ impl Sim {
                 }
                 Action::Close(token) => self.under_way.retain(|_, (other, _)| *other != token),
                 Action::Answer { client, answer } => self.answers.push((client, answer)),
+                Action::Dropped { .. } => {}
             }
         }
     }

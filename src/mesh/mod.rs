@@ -21,8 +21,10 @@
 
 mod compose;
 mod lookup;
+mod requests;
 mod resolve;
 mod screen;
+mod seats;
 mod synthesis;
 mod task;
 #[cfg(test)]
@@ -47,7 +49,9 @@ use crate::rollover::Rollover;
 use crate::status::Reason;
 use crate::wire::{Question, Rrset};
 
+pub use requests::{Request, State};
 pub use screen::{Known, known};
+use seats::Seats;
 use task::{Input, Key, Kind, Purse, Step, Task, TaskId, Waiter};
 use timers::{Timer, Timers};
 
@@ -133,6 +137,11 @@ pub enum Action {
         /// What it gets; failures and bogus data included.
         answer: Rc<Answer>,
     },
+    /// The client gets no answer: others needed the place, or an operator said so.
+    Dropped {
+        /// Who waited.
+        client: ClientId,
+    },
 }
 
 /// All questions in flight of one worker.
@@ -149,15 +158,30 @@ pub struct Mesh {
     /// over when their turn comes.
     held: VecDeque<(Token, Exchange)>,
     clients: HashMap<ClientId, Waiting>,
+    /// The tasks that are questions of clients.
+    seats: Seats,
+    tally: Tally,
     queue: VecDeque<(TaskId, Input)>,
     actions: VecDeque<Action>,
     timers: Timers,
     next: u64,
 }
 
+/// What happened since it was last taken.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Tally {
+    /// Questions given up so that others had a place.
+    pub jostled: u64,
+    /// Queries dropped for want of a place.
+    pub exceeded: u64,
+    /// Messages from servers that were not the response they should be.
+    pub unwanted: u64,
+}
+
 /// An exchange, from the moment a task wants it.
 struct Flight {
     task: TaskId,
+    server: SocketAddr,
     begun: bool,
 }
 
@@ -207,6 +231,8 @@ impl Mesh {
             begun: 0,
             held: VecDeque::new(),
             clients: HashMap::new(),
+            seats: Seats::default(),
+            tally: Tally::default(),
             queue: VecDeque::new(),
             actions: VecDeque::new(),
             timers: Timers::default(),
@@ -231,6 +257,8 @@ impl Mesh {
                 self.exchange_event(token, &mut cx, |task, cx, cache| {
                     task.datagram(token, bytes, cx, cache)
                 });
+                // The exchange of one that is what was waited for is over.
+                self.tally.unwanted += u64::from(self.exchanges.contains_key(&token));
             }
             Event::Failed { token, error } => {
                 self.exchange_event(token, &mut cx, |task, cx, cache| {
@@ -265,6 +293,16 @@ impl Mesh {
         self.tasks.is_empty()
     }
 
+    /// How many questions of clients are in flight that somebody waits for.
+    pub fn questions(&self) -> usize {
+        self.seats.wanted()
+    }
+
+    /// What happened since the last call.
+    pub fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+
     /// How many clients wait.
     pub fn clients(&self) -> usize {
         self.clients.len()
@@ -294,6 +332,11 @@ impl Mesh {
         let budget = cx.budget(query.arrived);
         let keep_until = budget.work_ends();
         let joined = self.by_key.get(&key).copied();
+        if joined.is_none() && !self.make_room(&query, cx) {
+            self.tally.exceeded += 1;
+            self.actions.push_back(Action::Dropped { client: query.client });
+            return;
+        }
         let id = joined.unwrap_or_else(|| self.spawn(key, Purse::new(budget).for_root(), 0, None));
         let Some(task) = self.tasks.get_mut(&id) else { return };
         if let Some(screened) = &query.screening {
@@ -303,6 +346,8 @@ impl Mesh {
             self.timers.add(keep_until, Timer::WorkEnds(id));
         }
         task.keep_until = task.keep_until.max(keep_until);
+        self.seats.enter(id, cx.config.num_queries_per_thread, cx.now.mono);
+        self.seats.set_wanted(id, true);
         task.waiters.push(Waiter::Client(query.client));
         self.timers.add(query.arrived + CLIENT_TIME, Timer::Client(query.client));
         let waiting = Waiting { task: id, pays: joined.is_none(), query };
@@ -357,7 +402,8 @@ impl Mesh {
                     let token = Token(self.id());
                     let Some(task) = self.tasks.get_mut(&id) else { return };
                     task.exchanges.push((exchange.id, token));
-                    self.exchanges.insert(token, Flight { task: id, begun: false });
+                    let server = exchange.server;
+                    self.exchanges.insert(token, Flight { task: id, server, begun: false });
                     self.held.push_back((token, exchange));
                     self.begin_held(cx);
                 }
@@ -535,6 +581,7 @@ impl Mesh {
 
     fn take(&mut self, id: TaskId) -> Option<Task> {
         let task = self.tasks.remove(&id)?;
+        self.seats.leave(id);
         if self.by_key.get(&task.key) == Some(&id) {
             self.by_key.remove(&task.key);
         }
@@ -542,57 +589,5 @@ impl Mesh {
             self.close(*token);
         }
         Some(task)
-    }
-
-    fn expire(&mut self, cx: &mut Context<'_>) {
-        while let Some(timer) = self.timers.pop(cx.now.mono) {
-            match timer {
-                Timer::Exchange(token) => {
-                    self.exchange_event(token, cx, |task, cx, cache| {
-                        task.timed_out(token, cx, cache)
-                    });
-                    self.ended(token);
-                }
-                Timer::Client(client) => self.client_deadline(client, cx),
-                Timer::WorkEnds(id) => self.work_ends(id, cx),
-            }
-            // What follows from one timer comes before the next one.
-            self.drain(cx);
-        }
-    }
-
-    /// The client has waited long enough; the work may go on for the cache.
-    fn client_deadline(&mut self, client: ClientId, cx: &Context<'_>) {
-        let Some(waiting) = self.clients.get(&client) else { return };
-        if let Some(task) = self.tasks.get_mut(&waiting.task) {
-            task.waiters.retain(|waiter| *waiter != Waiter::Client(client));
-        }
-        let answer = Answer::failure(waiting.query.question.clone(), Reason::ClientDeadline);
-        // Whoever asks again shortly is told at once, unless the work ends better.
-        self.cache.store_answer(&answer, cx.now);
-        self.reply(client, Rc::new(answer));
-    }
-
-    fn work_ends(&mut self, id: TaskId, cx: &mut Context<'_>) {
-        let Some(task) = self.tasks.get(&id) else { return };
-        if task.keep_until > cx.now.mono {
-            self.timers.add(task.keep_until, Timer::WorkEnds(id));
-            return;
-        }
-        let question = task.key.question.clone();
-        self.finish(id, &task::Outcome::failure(question, Reason::ClientDeadline), cx);
-    }
-
-    /// Drops timers that have lost their purpose, once they are more than the others.
-    fn tidy(&mut self) {
-        let live = self.exchanges.len() + self.clients.len() + self.tasks.len();
-        if self.timers.len() <= 2 * live + TIMERS_LEFT {
-            return;
-        }
-        self.timers.retain(|timer| match timer {
-            Timer::Exchange(token) => self.exchanges.contains_key(&token),
-            Timer::Client(client) => self.clients.contains_key(&client),
-            Timer::WorkEnds(id) => self.tasks.contains_key(&id),
-        });
     }
 }

@@ -18,7 +18,7 @@ use crate::status::Reason;
 use crate::wire::{Question, RecordType};
 
 /// Names a task while it lasts.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) struct TaskId(pub(super) u64);
 
 /// What a task is for. Tasks with equal keys are one task.

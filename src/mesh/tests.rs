@@ -1,5 +1,6 @@
 //! Conversations with scripted servers, in simulated time: what the mesh makes of many questions.
 
+mod many;
 mod synthesis;
 mod world;
 

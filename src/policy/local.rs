@@ -112,8 +112,15 @@ impl LocalZones {
                 default.data.into_iter().for_each(|rrset| zones.insert_data(rrset));
             }
         }
-        for rrset in group_rrsets(data) {
-            zones.insert_data(rrset);
+        // Grouping looks at every set for every record, which is too much for a blocklist; only
+        // signatures need it.
+        if data.iter().any(|record| record.rtype == RecordType::RRSIG) {
+            group_rrsets(data).into_iter().for_each(|rrset| zones.insert_data(rrset));
+        } else {
+            for Record { owner, rtype, class, ttl, rdata } in data {
+                let rrset = Rrset::new(owner.clone(), *rtype, *ttl, vec![rdata.clone()]);
+                zones.insert_data(Rrset { class: *class, ..rrset });
+            }
         }
         zones
     }
@@ -125,6 +132,19 @@ impl LocalZones {
             zones.map(|zone| LocalZone { name: zone.name.clone(), kind: zone.kind }).collect();
         list.sort_by(|a, b| a.name.cmp(&b.name));
         list
+    }
+
+    /// Every RRset, in canonical order of owners.
+    pub(super) fn data(&self) -> Vec<Rrset> {
+        let mut list: Vec<_> = self.data.values().flat_map(|node| &node.sets).cloned().collect();
+        list.sort_by(|a, b| (&a.owner, a.rtype.0).cmp(&(&b.owner, b.rtype.0)));
+        list
+    }
+
+    /// Whether there is data of that very name.
+    pub(super) fn has_data(&self, owner: &Name) -> bool {
+        let node = self.data.get(owner.to_lowercase().as_wire());
+        node.is_some_and(|node| !node.sets.is_empty())
     }
 
     fn special(&mut self, name: &Name) -> Option<&mut Special> {
@@ -163,7 +183,12 @@ impl LocalZones {
         }
         let sets = &mut self.data.entry(owner.as_wire().into()).or_insert_with(empty).sets;
         match sets.iter_mut().find(|set| set.rtype == rrset.rtype) {
-            Some(set) => set.rdata.extend(rrset.rdata),
+            Some(set) => {
+                set.ttl = set.ttl.min(rrset.ttl);
+                let new = rrset.rdata.into_iter().filter(|rdata| !set.rdata.contains(rdata));
+                let new: Vec<_> = new.collect();
+                set.rdata.extend(new);
+            }
             None => sets.push(rrset),
         }
     }

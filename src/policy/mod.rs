@@ -28,9 +28,10 @@ mod screening_tests;
 mod tests;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use crate::cache::Answer;
-use crate::config::{AccessAction, Config, LocalZone};
+use crate::config::{AccessAction, Config, LocalZone, View};
 use crate::status::{Reason, SecurityStatus};
 use crate::wire::{Class, Name, Question, Rcode, Rdata, RecordType, Rrset};
 
@@ -55,7 +56,7 @@ pub struct Policy {
     zones: LocalZones,
     views: Vec<ViewPolicy>,
     responses: Responses,
-    policy_zones: PolicyZones,
+    policy_zones: Arc<PolicyZones>,
     chaos: Chaos,
     deny_any: bool,
 }
@@ -125,7 +126,7 @@ pub enum Decision {
 impl Policy {
     /// The policy of a configuration on a machine with that host name. Its policy zones are empty.
     pub fn new(config: &Config, host: &str) -> Self {
-        let view = |view: &crate::config::View| ViewPolicy {
+        let view = |view: &View| ViewPolicy {
             first: view.first,
             zones: (!view.zones.is_empty() || !view.data.is_empty())
                 .then(|| LocalZones::of_view(view, config.unblock_lan_zones)),
@@ -136,10 +137,16 @@ impl Policy {
             zones: LocalZones::new(config),
             views: config.policy.views.iter().map(view).collect(),
             responses: Responses::new(&config.policy.responses),
-            policy_zones: PolicyZones::new(&config.policy.rpz),
+            policy_zones: Arc::new(PolicyZones::new(&config.policy.rpz)),
             chaos: Chaos::new(config, host),
             deny_any: config.deny_any,
         }
+    }
+
+    /// The same with the policy zones of another policy, whose configuration has the same ones.
+    #[must_use]
+    pub fn with_policy_zones_of(self, other: &Self) -> Self {
+        Self { policy_zones: Arc::clone(&other.policy_zones), ..self }
     }
 
     /// Who asks at our address `local`, when that is known. With [`AccessAction::Deny`] and
@@ -219,6 +226,24 @@ impl Policy {
     /// Every local zone, in canonical order, those that are always there included.
     pub fn local_zones(&self) -> Vec<LocalZone> {
         self.zones.list()
+    }
+
+    /// Every RRset of local data, in canonical order of its owners, that of the zones which are
+    /// always there included.
+    pub fn local_data(&self) -> Vec<Rrset> {
+        self.zones.data()
+    }
+
+    /// Whether there is local data of that very name.
+    pub fn has_local_data(&self, owner: &Name) -> bool {
+        self.zones.has_data(owner)
+    }
+
+    /// Zones and data of a view, as [`Policy::local_zones`] and [`Policy::local_data`] list those of
+    /// everybody.
+    pub fn local_of_view(view: &View, config: &Config) -> (Vec<LocalZone>, Vec<Rrset>) {
+        let zones = LocalZones::of_view(view, config.unblock_lan_zones);
+        (zones.list(), zones.data())
     }
 
     /// Through what the answer to a query has to be looked at; `None`: nothing could change it.

@@ -126,8 +126,8 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "File with the secrets that DNS cookies are made with."
 
     //--- How much
-    "num-queries-per-thread" Number(1, 10_000_000), "8192", set(num_queries_per_thread);
-    "Clients that may wait, per thread; Unbound counts questions, of which there are fewer."
+    "num-queries-per-thread" Number(1, 10_000_000), "2048", set(num_queries_per_thread);
+    "Questions of clients in flight, per thread, however many clients wait for each."
     "jostle-timeout" Number(0, NO_MAX), "200", set(jostle_timeout);
     "Milliseconds after which a query can lose its place when all are taken."
     "discard-timeout" Number(0, NO_MAX), "1900", ignored(why::DEADLINE);

@@ -41,6 +41,8 @@ pub(super) struct World {
     arrivals: Vec<(Mono, Token, Option<Vec<u8>>)>,
     asked_at: HashMap<ClientId, Mono>,
     answers: HashMap<ClientId, (Mono, Rc<Answer>)>,
+    /// Clients that got no answer.
+    pub(super) dropped: Vec<ClientId>,
 }
 
 impl World {
@@ -64,6 +66,7 @@ impl World {
             arrivals: Vec::new(),
             asked_at: HashMap::new(),
             answers: HashMap::new(),
+            dropped: Vec::new(),
         };
         let usual = [
             (
@@ -228,6 +231,7 @@ impl World {
                 let before = self.answers.insert(client, (self.now.mono, answer));
                 assert!(before.is_none(), "{client:?} was answered twice");
             }
+            Action::Dropped { client } => self.dropped.push(client),
         }
     }
 

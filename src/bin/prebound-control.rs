@@ -1,0 +1,5 @@
+//! The `prebound-control` program.
+
+fn main() -> std::process::ExitCode {
+    prebound::control::client::main()
+}
