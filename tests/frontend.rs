@@ -497,8 +497,9 @@ fn who_asks_too_often_is_answered_now_and_then() {
         socket.send(&query(id, "1.localhost.", None)).unwrap();
     }
     // Every other query over the limit is answered; the test may take a second or two.
-    let answered = (0..90).map(|_| receive(&socket)).count();
-    assert_eq!(answered, 90);
+    for _ in 0..90 {
+        receive(&socket);
+    }
     let dropped = server.count(Stat::RateLimited);
     assert!((90..=100).contains(&dropped), "{dropped}");
 }

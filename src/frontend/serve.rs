@@ -242,8 +242,18 @@ impl<R: Resolver> Worker<R> {
     ) -> Option<Outcome> {
         let (cache, question) = (&self.shared.cache, query.question());
         let cd = query.header.cd() && !config.ignore_cd_flag || config.val_permissive_mode;
+        // Expired links will do at once when nobody is to wait for fresh ones. What DNS64 makes of
+        // them is not theirs to say.
+        let stale = config.serve_expired && config.serve_expired_client_timeout == 0;
+        let stale = stale && !config.synthesizes();
         let lookup = |link: &Link| {
-            mesh::known(&question, link, &screened.audience, cd, (cache, config, now))
+            let known = mesh::known(&question, link, &screened.audience, cd, (cache, config, now));
+            known.or_else(|| {
+                let link = Question { name: link.name.clone(), ..question.clone() };
+                let expired = cache.stale_answer(&link, now).filter(|_| stale)?;
+                self.refresh(link, config, now);
+                Some(Known::Answer(Box::new(expired.value)))
+            })
         };
         let answer = match screen::run(&question, screened, lookup)? {
             Screening::Unchanged => {
