@@ -24,11 +24,13 @@ pub struct Flushed {
 impl Cache {
     /// Forgets everything about a name: answers of every type, RRsets, the zone of that name.
     pub fn flush_name(&self, name: &Name) -> Flushed {
+        self.denials.forget(|owner| owner == name, name);
         self.flush_where(|owner| owner == name)
     }
 
     /// Forgets everything about a name and all names below it.
     pub fn flush_zone(&self, zone: &Name) -> Flushed {
+        self.denials.forget(|owner| owner.is_at_or_below(zone), zone);
         self.flush_where(|owner| owner.is_at_or_below(zone))
     }
 
@@ -43,6 +45,7 @@ impl Cache {
 
     /// Forgets answers and RRset of one name and type. A denial of the name goes with every type.
     pub fn flush_type(&self, name: &Name, rtype: RecordType) -> Flushed {
+        self.denials.forget(|owner| owner == name, name);
         Flushed {
             answers: self
                 .answers
@@ -63,6 +66,7 @@ impl Cache {
 
     /// Forgets denials and failures, and keys that could not be had.
     pub fn flush_negative(&self) -> Flushed {
+        self.denials.clear();
         Flushed {
             answers: self
                 .answers
@@ -84,6 +88,7 @@ impl Cache {
         self.rrsets.clear();
         self.delegations.clear();
         self.keys.retain(|_| false);
+        self.denials.clear();
     }
 }
 

@@ -10,6 +10,7 @@
 //! | [delegations](Cache::delegation) | zone | the rest of `rrset-cache-size` |
 //! | [servers](Cache::infra) | address and zone | `infra-cache-numhosts` |
 //! | [keys](Cache::keys) | zone | `key-cache-size` |
+//! | [denials](Cache::denying_nsec) | zone and name or hash, in order | `neg-cache-size` |
 //!
 //! The first three share one mapping, which can outlive the process: see [`Cache::take_over`]. They
 //! take 16 kB at least, each; that and a page in front of them is exactly their memory.
@@ -26,6 +27,7 @@ mod atomic;
 mod codec;
 mod delegation;
 mod delegations;
+mod denials;
 mod entry;
 mod fault;
 mod flush;
@@ -55,6 +57,7 @@ use arc_swap::ArcSwap;
 
 pub use answer::{Answer, Manner};
 pub use delegation::{DelegationPoint, DelegationSource};
+pub use denials::{DenialPlace, NameHash, Nsec3Parameters};
 pub use flush::Flushed;
 pub use header::Unfit;
 pub use hit::{Hit, HotEdns, HotQuery};
@@ -65,6 +68,7 @@ pub use rrsets::{CachedRrset, Rank};
 
 use answers::{Answers, Kind};
 use delegations::Delegations;
+use denials::Denials;
 use entry::{Entry, Validity};
 use header::{Header, Plans};
 use infra::Infra;
@@ -88,6 +92,7 @@ pub struct Cache {
     delegations: Delegations,
     infra: Infra,
     keys: Keys,
+    denials: Denials,
     /// Where the first three stores are, and what is known about them.
     memory: Arc<Memory>,
     client_rates: Rates,
@@ -107,6 +112,8 @@ pub struct CacheUsage {
     pub infra: Usage,
     /// Keys, in octets.
     pub keys: Usage,
+    /// Proven denials, in octets.
+    pub denials: Usage,
 }
 
 /// A value from the cache, and when it ends.
@@ -131,6 +138,7 @@ impl Cache {
             delegations: Delegations::new(region(plans.delegations)),
             infra: Infra::new(config.infra_cache_numhosts, rng),
             keys: Keys::new(config.key_cache_size, rng),
+            denials: Denials::new(config.neg_cache_size),
             memory,
             client_rates: Rates::new(config.ip_ratelimit_size, rng),
             zone_rates: Rates::new(config.ratelimit_size, rng),
@@ -150,6 +158,7 @@ impl Cache {
             delegations: self.delegations.usage(),
             infra: self.infra.usage(),
             keys: self.keys.usage(),
+            denials: self.denials.usage(),
         }
     }
 
@@ -312,5 +321,34 @@ impl Cache {
     /// Remembers the keys of a zone, or that it has none.
     pub fn store_keys(&self, entry: KeyEntry) {
         self.keys.store(entry);
+    }
+
+    //--- Denials
+
+    /// Remembers an RRset that proves what does not exist in `zone`, or its SOA, for its TTL. The
+    /// caller has verified it as data of that zone.
+    pub fn store_denial(&self, zone: &Name, place: DenialPlace, rrset: &Rrset, now: Now) {
+        self.denials.store(zone, place, rrset, now);
+    }
+
+    /// The proven SOA of exactly that zone.
+    pub fn denying_soa(&self, zone: &Name, now: Now) -> Option<Rrset> {
+        self.denials.soa(zone, now)
+    }
+
+    /// The proven NSEC RRset of `zone` at `name`, or the last known one before it in canonical
+    /// order (RFC 4034 §6.1). Whether it covers the name is for the caller to see.
+    pub fn denying_nsec(&self, zone: &Name, name: &Name, now: Now) -> Option<Rrset> {
+        self.denials.nsec(zone, name, now)
+    }
+
+    /// How names are hashed for [`Cache::denying_nsec3`]; `None` when no NSEC3 record is known.
+    pub fn nsec3_parameters(&self, zone: &Name) -> Option<Nsec3Parameters> {
+        self.denials.parameters(zone)
+    }
+
+    /// The proven NSEC3 RRset of `zone` at `hash`, or the last known one before it on the circle.
+    pub fn denying_nsec3(&self, zone: &Name, hash: &NameHash, now: Now) -> Option<Rrset> {
+        self.denials.nsec3(zone, hash, now)
     }
 }

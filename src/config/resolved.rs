@@ -276,6 +276,8 @@ pub struct Config {
     pub rrset_cache_size: usize,
     /// Bytes for verified keys.
     pub key_cache_size: usize,
+    /// Octets of proven denials kept for `aggressive_nsec`.
+    pub neg_cache_size: usize,
     /// Servers remembered.
     pub infra_cache_numhosts: usize,
     /// Seconds what we know of a server is believed.
@@ -349,6 +351,8 @@ pub struct Config {
     pub harden_dnssec_stripped: bool,
     /// Every algorithm of the DS RRset has to verify.
     pub harden_algo_downgrade: bool,
+    /// Deny names, and expand wildcards, by proofs that are known already (RFC 8198).
+    pub aggressive_nsec: bool,
     /// RSA/SHA-1 signatures and SHA-1 DS records are verified and believed; without, a zone that
     /// has nothing better is insecure (RFC 9905).
     pub val_accept_sha1: bool,
@@ -538,6 +542,7 @@ impl Default for Config {
             msg_cache_size: 4 << 20,
             rrset_cache_size: 4 << 20,
             key_cache_size: 4 << 20,
+            neg_cache_size: 1 << 20,
             infra_cache_numhosts: 10_000,
             infra_host_ttl: 900,
             infra_cache_min_rtt: 50,
@@ -573,6 +578,7 @@ impl Default for Config {
             val_nsec3_keysize_iterations: Iterations::default_table(),
             harden_dnssec_stripped: true,
             harden_algo_downgrade: false,
+            aggressive_nsec: true,
             val_accept_sha1: true,
             fake_sha1: false,
             fake_dsa: false,

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::iterator::Iteration;
 use crate::policy::Audience;
 use crate::status::{Reason, SecurityStatus};
-use crate::validator::{Action, Event, Validation, View};
+use crate::validator::{self, Action, Event, Validation, View};
 use crate::wire::Question;
 
 pub(super) struct Resolve {
@@ -78,7 +78,8 @@ impl Resolve {
         let known = match self.kind {
             Kind::Refreshed => None,
             kind if kind.is_unvalidated() => lookup::response(cache, &self.question, cx.now),
-            _ => lookup::validated(cache, &self.question, cx.config, cx.now),
+            _ => lookup::validated(cache, &self.question, cx.config, cx.now)
+                .or_else(|| self.synthesized(purse, cx, cache)),
         };
         match known {
             Some(answer) if !self.kind.is_link() && lookup::dangling(&answer).is_some() => {
@@ -87,6 +88,18 @@ impl Resolve {
             Some(answer) => done(answer),
             None => self.fetch(self.first_fetch(), None),
         }
+    }
+
+    /// What proofs that came with other answers say about the question. That is not remembered as
+    /// an answer: it costs little, and there is no end to the names that do not exist.
+    fn synthesized(&self, purse: &Purse, cx: &Context<'_>, cache: &Cache) -> Option<Answer> {
+        if !cx.config.validates() {
+            return None;
+        }
+        let mut budget = purse.budget();
+        let (config, rollover) = (cx.config, cx.rollover);
+        let mut view = View { cache, config, budget: &mut budget, rollover };
+        validator::synthesize(&self.question, &mut view, cx.now)
     }
 
     /// What was needed has come.

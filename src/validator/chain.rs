@@ -17,6 +17,7 @@
 
 use std::sync::Arc;
 
+use super::aggressive;
 use super::anchors::{self, Point, Trusted};
 use super::denial::Cut;
 use super::digest::{self, Choice};
@@ -351,7 +352,13 @@ fn settle_ds(
     }
     let proofs = proof::verified(zone, &answer.authority, scope)?;
     let cut = proofs.denial(zone, &answer.authority, scope.config).ds(child, scope);
-    match cut.map_err(|exhausted| exhausted.0)? {
+    let cut = cut.map_err(|exhausted| exhausted.0)?;
+    if cut.is_some() {
+        let rrsets = proofs.rrsets().iter();
+        let rrsets = rrsets.filter_map(|(index, ttl)| Some((answer.authority.get(*index)?, *ttl)));
+        aggressive::remember(zone, rrsets, None, scope);
+    }
+    match cut {
         Some(Cut::Insecure(reason)) => Ok(Ds::Insecure(reason, proofs.ttl())),
         Some(Cut::None) => Ok(Ds::NoCut),
         Some(Cut::NothingBelow) => Ok(Ds::NothingBelow),

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::aggressive;
 use super::anchors::{self, Point, zone_side};
 use super::chain::{Found, Goal, Progress, Walk, Zone, signers};
 use super::clean;
@@ -239,6 +240,9 @@ impl Judge {
         match verify(rrset, zone.name(), zone.keys(), scope) {
             Ok(verified) => {
                 rrset.ttl = verified.ttl;
+                if let Some(labels) = verified.expanded {
+                    aggressive::remember_wildcard(rrset, labels, scope);
+                }
                 self.set(number, Verdict::Secure { zone, expanded: verified.expanded });
                 Ok(())
             }
@@ -339,14 +343,26 @@ impl Judge {
                 None => return Err(verified.why_unproven(Reason::DenialUnproven)),
             }
         }
-        for (_, verified) in known {
-            self.mark_proven(&verified);
+        for (zone, verified) in known {
+            self.mark_proven(&verified, &zone, None, scope);
         }
         Ok(())
     }
 
-    /// Authority RRsets that verified are kept, with their TTLs clipped.
-    fn mark_proven(&mut self, verified: &proof::Verified) {
+    /// Authority RRsets that verified are kept, with their TTLs clipped, and remembered as data of
+    /// `zone`; `soa` is the index of its SOA.
+    fn mark_proven(
+        &mut self,
+        verified: &proof::Verified,
+        zone: &Zone,
+        soa: Option<usize>,
+        scope: &Scope<'_>,
+    ) {
+        let authority = &self.answer.authority;
+        let proofs = verified.rrsets().iter();
+        let proofs = proofs.filter_map(|(index, ttl)| Some((authority.get(*index)?, *ttl)));
+        let soa = soa.and_then(|index| authority.get(index));
+        aggressive::remember(zone, proofs, soa, scope);
         for (index, ttl) in verified.rrsets() {
             if let Some(rrset) = self.answer.authority.get_mut(*index) {
                 rrset.ttl = *ttl;
@@ -400,22 +416,24 @@ impl Judge {
             self.tasks.push_back(Task::Unproven(Some(self.why_unproven())));
             return Ok(());
         };
-        self.verify_soa(zone, scope)?;
-        self.mark_proven(&verified);
+        let soa = self.verify_soa(zone, scope)?;
+        self.mark_proven(&verified, zone, soa, scope);
         self.denied = Some(denied);
         Ok(())
     }
 
-    /// A SOA that is not signed is left out; one that is has to verify.
-    fn verify_soa(&mut self, zone: &Zone, scope: &mut Scope<'_>) -> Result<(), Reason> {
+    /// A SOA that is not signed is left out; one that is has to verify. Gives its index.
+    fn verify_soa(&mut self, zone: &Zone, scope: &mut Scope<'_>) -> Result<Option<usize>, Reason> {
+        let mut verified = None;
         for (index, rrset) in self.answer.authority.iter_mut().enumerate() {
             let is_soa = rrset.is(zone.name(), RecordType::SOA);
             if is_soa && !rrset.signatures.is_empty() {
                 rrset.ttl = verify(rrset, zone.name(), zone.keys(), scope)?.ttl;
                 self.proven.push(index);
+                verified = Some(index);
             }
         }
-        Ok(())
+        Ok(verified)
     }
 
     /// Why a denial in a secure zone is bogus.

@@ -30,8 +30,10 @@
 //!
 //! 4033, 4034, 4035 (DNSSEC), 4509 (SHA-256 in DS), 4592 (wildcards), 5011 §2.1 (REVOKE), 5155
 //! (NSEC3), 5702, 6605, 8080 (algorithms), 6672 (DNAME), 6840 (clarifications), 7646 (negative
-//! trust anchors), 9276 (NSEC3 iterations), 9824 (compact denial).
+//! trust anchors), 8198 (aggressive use), 9077 (TTLs of denials), 9276 (NSEC3 iterations), 9824
+//! (compact denial).
 
+mod aggressive;
 mod anchors;
 mod chain;
 mod clean;
@@ -59,6 +61,7 @@ use crate::budget::BOGUS_RETRIES;
 use crate::cache::Answer;
 use crate::clock::Now;
 
+pub use self::aggressive::synthesize;
 pub use self::follow::probe;
 pub use self::scope::View;
 pub use self::types::{Action, Event};

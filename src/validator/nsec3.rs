@@ -8,9 +8,9 @@ use crate::budget::{Budget, Exhausted};
 use crate::wire::{Name, Nsec3, RecordType, Rrset, TypeBitmap};
 
 /// A SHA-1 hash of a name, the only kind there is (RFC 5155 §11).
-type Hash = [u8; 20];
+pub(super) type Hash = crate::cache::NameHash;
 /// Hash algorithm 1.
-const SHA1: u8 = 1;
+pub(super) const SHA1: u8 = 1;
 
 /// The NSEC3 records of a zone that were verified, as far as they are fit to prove anything.
 #[derive(Debug, Default)]
@@ -28,9 +28,9 @@ struct Record<'a> {
 /// How names were hashed. Records with different parameters belong to different chains and prove
 /// nothing together (RFC 5155 §8.2).
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct Parameters<'a> {
-    iterations: u16,
-    salt: &'a [u8],
+pub(super) struct Parameters<'a> {
+    pub(super) iterations: u16,
+    pub(super) salt: &'a [u8],
 }
 
 impl<'a> Records<'a> {
@@ -66,7 +66,7 @@ impl<'a> Records<'a> {
 }
 
 /// The hash in the owner name of an NSEC3 record: exactly one label above the zone's name.
-fn owner_hash(owner: &Name, zone: &Name) -> Option<Hash> {
+pub(super) fn owner_hash(owner: &Name, zone: &Name) -> Option<Hash> {
     if owner.label_count() != zone.label_count() + 1 || !owner.is_below(zone) {
         return None;
     }
@@ -157,12 +157,17 @@ impl<'r> Chain<'r> {
 
 impl Record<'_> {
     fn covers(&self, hash: &Hash) -> bool {
-        if self.owner < self.next {
-            self.owner < *hash && *hash < self.next
-        } else {
-            // The last record of the chain, or the only one.
-            (self.owner < *hash || *hash < self.next) && *hash != self.owner
-        }
+        lies_between(&self.owner, hash, &self.next)
+    }
+}
+
+/// Whether a record that leads from `owner` to `next` covers `hash`.
+pub(super) fn lies_between(owner: &[u8], hash: &[u8], next: &[u8]) -> bool {
+    if owner < next {
+        owner < hash && hash < next
+    } else {
+        // The last record of the chain, or the only one.
+        (owner < hash || hash < next) && hash != owner
     }
 }
 
@@ -180,7 +185,7 @@ struct Hashed {
 
 impl Hashes {
     /// The hash of a name (RFC 5155 §5), paid by the SHA-1 blocks it takes.
-    fn hash(
+    pub(super) fn hash(
         &mut self,
         name: &Name,
         parameters: Parameters<'_>,

@@ -1,5 +1,6 @@
 //! Whole validations against a signed world.
 
+mod aggressive;
 mod aliases;
 mod chain;
 mod denial;

@@ -86,8 +86,8 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Bytes of the cache of RRsets."
     "key-cache-size" Size, "4194304", set(key_cache_size);
     "Bytes of the cache of keys."
-    "neg-cache-size" Size, "1048576", ignored("has no effect: denials are kept with the other answers, in msg-cache-size");
-    "Bytes of the cache of proofs that names do not exist."
+    "neg-cache-size" Size, "1048576", set(neg_cache_size);
+    "Bytes of the cache of proofs that names do not exist, for aggressive-nsec."
     "infra-cache-numhosts" Number(1, NO_MAX), "10000", set(infra_cache_numhosts);
     "Servers whose behavior is remembered."
     "infra-host-ttl" Number(0, NO_MAX), "900", set(infra_host_ttl);
@@ -126,8 +126,8 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Milliseconds a client waits for fresh data before it gets expired data; 0 for none."
     "serve-original-ttl" YesNo, "no", set(serve_original_ttl);
     "Answer with TTLs as the zone has them, without counting down."
-    "aggressive-nsec" YesNo, "no", ignored(why::NOT_YET);
-    "Deny names by cached proofs, without asking (RFC 8198)."
+    "aggressive-nsec" YesNo, "yes", set(aggressive_nsec);
+    "Deny names and types and expand wildcards by proofs known already, without asking (RFC 8198)."
 
     //--- Validating
     "trust-anchor" Anchor, "", list(draft::trust_anchor);

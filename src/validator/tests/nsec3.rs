@@ -11,7 +11,7 @@ use crate::status::SecurityStatus::{Bogus, Insecure, Secure};
 use crate::wire::{Rcode, RecordType as T, Rrset};
 
 /// A zone with NSEC3: names and types, hashed with the salt 0xaabb.
-struct Hashed {
+pub(super) struct Hashed {
     zone: &'static str,
     iterations: u16,
     opt_out: bool,
@@ -30,7 +30,7 @@ const NAMES: &[(&str, &[T])] = &[
 ];
 
 impl Hashed {
-    fn new(iterations: u16, opt_out: bool) -> Self {
+    pub(super) fn new(iterations: u16, opt_out: bool) -> Self {
         let mut hashed = Self { zone: "zone.test.", iterations, opt_out, chain: Vec::new() };
         let chain = NAMES.iter().map(|(name, types)| (hashed.hash(name), *types));
         hashed.chain = chain.collect();
@@ -47,8 +47,12 @@ impl Hashed {
         hash
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.chain.len()
+    }
+
     /// The record whose owner is at that place.
-    fn record(&self, at: usize) -> Rrset {
+    pub(super) fn record(&self, at: usize) -> Rrset {
         let (owner, types) = &self.chain[at];
         let (next, _) = &self.chain[(at + 1) % self.chain.len()];
         let mut rdata = vec![1, u8::from(self.opt_out)];
@@ -61,13 +65,13 @@ impl Hashed {
     }
 
     /// The record at the hash of a name.
-    fn matching(&self, text: &str) -> Rrset {
+    pub(super) fn matching(&self, text: &str) -> Rrset {
         let hash = self.hash(text);
         self.record(self.chain.iter().position(|(owner, _)| *owner == hash).unwrap())
     }
 
     /// The record that covers the hash of a name.
-    fn covering(&self, text: &str) -> Rrset {
+    pub(super) fn covering(&self, text: &str) -> Rrset {
         let hash = self.hash(text);
         assert!(self.chain.iter().all(|(owner, _)| *owner != hash), "{text} is covered");
         let before = self.chain.iter().rposition(|(owner, _)| *owner < hash);
