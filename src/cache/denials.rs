@@ -68,7 +68,10 @@ struct Zone {
 
 struct Entry {
     rrset: Rrset,
+    /// When its TTL is over, which is what clients are shown.
     expires: UnixTime,
+    /// Until when it may be used for other names: no later.
+    usable: UnixTime,
     id: u64,
 }
 
@@ -90,14 +93,16 @@ impl Denials {
         Self { bound, inner: RwLock::default() }
     }
 
-    /// Remembers a proven RRset of `zone` for its TTL.
-    pub(super) fn store(&self, zone: &Name, place: DenialPlace, rrset: &Rrset, now: Now) {
+    /// Remembers a proven RRset of `zone` for its TTL, or `cap` seconds if that is less.
+    pub(super) fn store(&self, zone: &Name, place: DenialPlace, rrset: &Rrset, cap: u32, now: Now) {
         let weight = rrset.weight() + 2 * zone.len() + OVERHEAD;
-        if rrset.ttl == 0 || weight > self.bound {
+        let lifetime = rrset.ttl.min(cap);
+        if lifetime == 0 || weight > self.bound {
             return;
         }
         let mut inner = self.write();
-        inner.store(zone, place, rrset, weight, now.unix.plus(rrset.ttl));
+        let (expires, usable) = (now.unix.plus(rrset.ttl), now.unix.plus(lifetime));
+        inner.store(zone, place, Entry { rrset: rrset.clone(), expires, usable, id: 0 }, weight);
         while inner.weight > self.bound && inner.forget_oldest() {}
     }
 
@@ -164,18 +169,11 @@ impl Denials {
 }
 
 impl Inner {
-    fn store(
-        &mut self,
-        zone: &Name,
-        place: DenialPlace,
-        rrset: &Rrset,
-        weight: usize,
-        expires: UnixTime,
-    ) {
+    fn store(&mut self, zone: &Name, place: DenialPlace, entry: Entry, weight: usize) {
         let denials = self.zones.entry(zone.clone()).or_default();
         let key = match place {
             DenialPlace::Soa => Key::Soa,
-            DenialPlace::Nsec => Key::Nsec(rrset.owner.clone()),
+            DenialPlace::Nsec => Key::Nsec(entry.rrset.owner.clone()),
             DenialPlace::Nsec3 { hash, parameters } => {
                 if denials.parameters.as_ref() != Some(&parameters) {
                     denials.nsec3.clear();
@@ -185,14 +183,15 @@ impl Inner {
             }
         };
         if let Some(known) = denials.get_mut(&key)
-            && known.rrset.rdata == rrset.rdata
-            && known.rrset.signatures == rrset.signatures
+            && known.rrset.rdata == entry.rrset.rdata
+            && known.rrset.signatures == entry.rrset.signatures
         {
-            known.expires = known.expires.max(expires);
+            known.expires = known.expires.max(entry.expires);
+            known.usable = known.usable.max(entry.usable);
             return;
         }
         self.last += 1;
-        let entry = Entry { rrset: rrset.clone(), expires, id: self.last };
+        let entry = Entry { id: self.last, ..entry };
         match &key {
             Key::Soa => denials.soa = Some(entry),
             Key::Nsec(owner) => drop(denials.nsec.insert(owner.clone(), entry)),
@@ -244,7 +243,7 @@ impl Entry {
     /// The RRset with its TTL counted down, unless that is over.
     fn fresh(&self, now: Now) -> Option<Rrset> {
         let ttl = now.unix.until(self.expires);
-        (ttl > 0).then(|| Rrset { ttl, ..self.rrset.clone() })
+        (now.unix < self.usable).then(|| Rrset { ttl, ..self.rrset.clone() })
     }
 }
 
@@ -267,7 +266,7 @@ mod tests {
         let denials = Denials::new(1 << 20);
         let zone = name("example.");
         for text in ["example.", "b.example.", "a.b.example.", "d.example."] {
-            denials.store(&zone, DenialPlace::Nsec, &nsec(text, 100), at(0));
+            denials.store(&zone, DenialPlace::Nsec, &nsec(text, 100), u32::MAX, at(0));
         }
         for (text, expected) in [
             ("a.example.", Some("example.")),
@@ -292,9 +291,11 @@ mod tests {
         let put = |octet: u8, iterations| {
             let parameters = Nsec3Parameters { iterations, salt: Box::new([]) };
             let place = DenialPlace::Nsec3 { hash: [octet; 20], parameters };
-            denials.store(&zone, place, &nsec(&format!("{octet}.example."), 100), at(0));
+            denials.store(&zone, place, &nsec(&format!("{octet}.example."), 100), u32::MAX, at(0));
         };
-        [10, 200].map(|octet| put(octet, 0));
+        for octet in [10, 200] {
+            put(octet, 0);
+        }
         let find = |octet: u8| owner(denials.nsec3(&zone, &[octet; 20], at(0)));
         for (octet, expected) in
             [(5, "200."), (10, "10."), (11, "10."), (199, "10."), (255, "200.")]
@@ -312,9 +313,9 @@ mod tests {
         let zone = name("example.");
         for i in 0..2_000 {
             let rrset = nsec(&format!("n{i:04}.example."), 100);
-            denials.store(&zone, DenialPlace::Nsec, &rrset, at(0));
+            denials.store(&zone, DenialPlace::Nsec, &rrset, u32::MAX, at(0));
             let again = Rrset { ttl: 50, ..rrset };
-            denials.store(&zone, DenialPlace::Nsec, &again, at(0));
+            denials.store(&zone, DenialPlace::Nsec, &again, u32::MAX, at(0));
             let usage = denials.usage();
             assert!(usage.used <= usage.bound, "{usage:?}");
         }
@@ -332,7 +333,7 @@ mod tests {
             for (zone, owner) in
                 [("example.", "example."), ("example.", "m.example."), ("m.example.", "m.example.")]
             {
-                denials.store(&name(zone), DenialPlace::Nsec, &nsec(owner, 100), at(0));
+                denials.store(&name(zone), DenialPlace::Nsec, &nsec(owner, 100), u32::MAX, at(0));
             }
             denials
         };

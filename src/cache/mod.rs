@@ -325,10 +325,10 @@ impl Cache {
 
     //--- Denials
 
-    /// Remembers an RRset that proves what does not exist in `zone`, or its SOA, for its TTL. The
-    /// caller has verified it as data of that zone.
-    pub fn store_denial(&self, zone: &Name, place: DenialPlace, rrset: &Rrset, now: Now) {
-        self.denials.store(zone, place, rrset, now);
+    /// Remembers an RRset that proves what does not exist in `zone`, or its SOA, for its TTL or
+    /// `cap` seconds, whichever is less. The caller has verified it as data of that zone.
+    pub fn store_denial(&self, zone: &Name, place: DenialPlace, rrset: &Rrset, cap: u32, now: Now) {
+        self.denials.store(zone, place, rrset, cap, now);
     }
 
     /// The proven SOA of exactly that zone.

@@ -228,8 +228,8 @@ pub(super) fn remember<'a>(
     });
     let soa = soa.map(|soa| (soa, soa.ttl, DenialPlace::Soa));
     for (rrset, ttl, place) in proofs.chain(soa) {
-        let rrset = Rrset { ttl: ttl.min(cap), ..rrset.clone() };
-        scope.cache.store_denial(zone.name(), place, &rrset, scope.now);
+        let rrset = Rrset { ttl, ..rrset.clone() };
+        scope.cache.store_denial(zone.name(), place, &rrset, cap, scope.now);
     }
 }
 

@@ -10,6 +10,7 @@ use ring::signature::{
     UnparsedPublicKey,
 };
 
+use super::small_rsa;
 use crate::config::Config;
 
 /// A signature algorithm we verify with. Every other number is unsupported: alone in a DS RRset it
@@ -33,6 +34,8 @@ pub(super) enum Algorithm {
 }
 
 /// Bounds on the modulus in bits: what `ring` verifies, and what costs no more than it is worth.
+/// RSA/SHA-1 and RSA/SHA-256 keys may be smaller ([`small_rsa::BITS`]), those of RSA/SHA-512 may not
+/// (RFC 5702 §2.2).
 const MODULUS_BITS: std::ops::RangeInclusive<usize> = 1024..=4096;
 /// Greatest public exponent: the largest Fermat number plus slack that anybody uses (2^32 + 1).
 const MAX_EXPONENT: u64 = (1 << 32) + 1;
@@ -87,13 +90,16 @@ impl Algorithm {
     pub(super) fn verify(self, public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
         match self {
             Self::RsaSha1 => {
-                rsa(&RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, public_key, message, signature)
+                let form = &RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY;
+                rsa(form, Some(&small_rsa::SHA1), public_key, message, signature)
             }
             Self::RsaSha256 => {
-                rsa(&RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, public_key, message, signature)
+                let form = &RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY;
+                rsa(form, Some(&small_rsa::SHA256), public_key, message, signature)
             }
             Self::RsaSha512 => {
-                rsa(&RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY, public_key, message, signature)
+                let form = &RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY;
+                rsa(form, None, public_key, message, signature)
             }
             Self::EcdsaP256 => {
                 let Ok(point) = <&[u8; 64]>::try_from(public_key) else { return false };
@@ -134,11 +140,29 @@ fn uncompressed<const LEN: usize>(point: &[u8]) -> [u8; LEN] {
     key
 }
 
-fn rsa(form: &'static RsaParameters, key: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    let Some(key) = RsaKey::parse(key).filter(RsaKey::is_usable) else { return false };
+/// `small`: the hash for keys that are too small for `form`, where they are allowed.
+fn rsa(
+    form: &'static RsaParameters,
+    small: Option<&small_rsa::Hash>,
+    key: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> bool {
+    let Some(key) = RsaKey::parse(key).filter(RsaKey::has_usable_exponent) else { return false };
     // RFC 8017 §8.2.2 step 1: the signature is as long as the modulus.
-    signature.len() == key.n.len()
-        && RsaPublicKeyComponents { n: key.n, e: key.e }.verify(form, message, signature).is_ok()
+    if signature.len() != key.n.len() {
+        return false;
+    }
+    let bits = key.modulus_bits();
+    match small {
+        _ if MODULUS_BITS.contains(&bits) => {
+            RsaPublicKeyComponents { n: key.n, e: key.e }.verify(form, message, signature).is_ok()
+        }
+        Some(hash) if small_rsa::BITS.contains(&bits) => {
+            small_rsa::verify(hash, key.e, key.n, message, signature)
+        }
+        _ => false,
+    }
 }
 
 /// An RSA key in the form of RFC 3110 §2, leading zeros removed.
@@ -163,15 +187,13 @@ impl<'a> RsaKey<'a> {
         self.n.len() * 8 - spare as usize
     }
 
-    fn is_usable(&self) -> bool {
+    fn has_usable_exponent(&self) -> bool {
         let exponent = match self.e {
             [] => return false,
             e if e.len() > 5 => return false,
             e => e.iter().fold(0u64, |sum, octet| sum << 8 | u64::from(*octet)),
         };
-        MODULUS_BITS.contains(&self.modulus_bits())
-            && (3..=MAX_EXPONENT).contains(&exponent)
-            && exponent % 2 == 1
+        (3..=MAX_EXPONENT).contains(&exponent) && exponent % 2 == 1
     }
 }
 
@@ -282,10 +304,24 @@ mod tests {
     }
 
     #[test]
-    fn rsa_keys_have_at_least_1024_bits() {
-        for ((key, signature), usable) in SMALL.into_iter().zip([false, true]) {
-            let good = Algorithm::RsaSha256.verify(&octets(key), MESSAGE, &octets(signature));
-            assert_eq!(good, usable);
+    fn rsa_keys_have_at_least_512_bits_rfc_5702_section_2_1() {
+        for (key, signature) in SMALL {
+            let (key, signature) = (octets(key), octets(signature));
+            assert!(Algorithm::RsaSha256.verify(&key, MESSAGE, &signature));
+            assert!(!Algorithm::RsaSha256.verify(&key, b"other octets", &signature));
+            assert!(!Algorithm::RsaSha1.verify(&key, MESSAGE, &signature));
+            assert!(!Algorithm::RsaSha512.verify(&key, MESSAGE, &signature));
+            for at in [0, 20, signature.len() - 1] {
+                let mut wrong = signature.clone();
+                wrong[at] ^= 1;
+                assert!(!Algorithm::RsaSha256.verify(&key, MESSAGE, &wrong), "{at}");
+            }
+            // A signature is less than the modulus (RFC 8017 §5.2.2).
+            assert!(!Algorithm::RsaSha256.verify(&key, MESSAGE, &vec![0xff; signature.len()]));
+        }
+        let tiny = short_form(&[3], &[0xff; 63]);
+        for signature in [vec![0; 63], vec![1; 63]] {
+            assert!(!Algorithm::RsaSha256.verify(&tiny, MESSAGE, &signature), "504 bits");
         }
     }
 

@@ -48,6 +48,7 @@ mod nsec3;
 mod proof;
 mod scope;
 mod shape;
+mod small_rsa;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
