@@ -251,7 +251,7 @@ impl<R: Resolver> Worker<R> {
             known.or_else(|| {
                 let link = Question { name: link.name.clone(), ..question.clone() };
                 let expired = cache.stale_answer(&link, now).filter(|_| stale)?;
-                self.refresh(link, config, now);
+                self.refresh(link, now);
                 Some(Known::Answer(Box::new(expired.value)))
             })
         };
