@@ -82,6 +82,14 @@ impl Cache {
         self.infra.flush(server)
     }
 
+    /// Forgets what was learned of the network: everything about servers, questions that failed,
+    /// and keys that could not be had.
+    pub fn network_changed(&self) {
+        self.infra.flush(None);
+        self.answers.retain(|kind, _, _, _| kind != Kind::Failure);
+        self.keys.retain(|entry| !matches!(entry.state, KeyState::Bogus(_)));
+    }
+
     /// Forgets everything but the servers.
     pub fn clear(&self) {
         self.answers.clear();

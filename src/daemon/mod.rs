@@ -10,6 +10,7 @@ mod compare;
 mod confine;
 mod deal;
 mod heritage;
+mod network;
 mod operators;
 mod policy_zones;
 mod prepare;
@@ -93,6 +94,8 @@ struct Daemon {
     /// Which workers have ended.
     ended: UnboundedReceiver<usize>,
     operators: Operators,
+    /// News of the network, if they were passed.
+    network: Option<OwnedFd>,
     stop: watch::Sender<bool>,
     notifier: Notifier,
     args_config: Option<std::path::PathBuf>,
@@ -132,6 +135,7 @@ fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
     let control = std::mem::take(&mut claimed.control);
     let http = std::mem::take(&mut claimed.http);
     let (operators, inquiries) = Operators::new(&shared, settings, control, http);
+    let network = claimed.network.take();
     // Before there is a second thread, which would stay outside.
     let sandbox = confine::enter(&shared.config.load(), &files, args.no_sandbox);
     let (stop, stopped) = watch::channel(false);
@@ -149,6 +153,7 @@ fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
         workers,
         ended,
         operators,
+        network,
         stop,
         notifier,
         args_config: args.config.clone(),
@@ -234,6 +239,7 @@ impl Daemon {
         status.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut unlogged = Duration::ZERO;
         let mut watchdog = Watchdog::new(&self.notifier, &self.workers);
+        let mut network = self.watch_network();
         let mut probation = pin!(tokio::time::sleep(heritage::PROBATION));
         loop {
             tokio::select! {
@@ -257,6 +263,10 @@ impl Daemon {
                 _ = signals.reopen.recv() => info!("there is no log file to reopen"),
                 () = &mut probation, if !probation.is_elapsed() => self.shared.cache.proven(),
                 () = self.shared.keeper.rings() => self.shared.keeper.tell(KeeperOrder::Due),
+                () = network.changed() => {
+                    self.shared.cache.network_changed();
+                    info!("the network has changed: what was learned of servers is forgotten");
+                }
                 () = watchdog.due() => watchdog.feed(&self.notifier, &self.workers),
                 _ = status.tick() => {
                     self.notifier.status(&self.status());
@@ -264,6 +274,13 @@ impl Daemon {
                 }
             }
         }
+    }
+
+    fn watch_network(&mut self) -> network::Watch {
+        network::Watch::new(self.network.take()).unwrap_or_else(|error| {
+            error!(%error, "changes of the network will not be noticed");
+            network::Watch::deaf()
+        })
     }
 
     /// Logs statistics when `statistics-interval:` has passed; how much of the next one has. Looked

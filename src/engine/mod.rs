@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use nix::errno::Errno;
 use rand::SeedableRng;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -374,6 +375,10 @@ impl Drop for Forgets<'_> {
 /// Whose fault it is that there is no socket.
 fn blame(error: EgressError) -> ExchangeError {
     match error {
+        // The broker connects, and the kernel knows at once where there is no way to.
+        EgressError::Failed(
+            Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::ENETDOWN | Errno::EADDRNOTAVAIL,
+        ) => ExchangeError::NoRoute,
         EgressError::Failed(_) => ExchangeError::Unreachable,
         EgressError::Refused(_) => ExchangeError::Prohibited,
         EgressError::RateLimited | EgressError::NoRoom | EgressError::Gone => {

@@ -105,6 +105,8 @@ pub struct Iteration {
     spare: Option<(Spare, Response)>,
     /// Exchanges that failed for want of a socket.
     no_socket: u8,
+    /// Servers, as those of a zone, that this host has no way to, as far as nobody is blamed yet.
+    no_route: Vec<(SocketAddr, Name)>,
     /// Whether the response handed over last denies a name above the one asked for.
     believed_shortened: bool,
     /// Whether the parent zone was looked for label by label.
@@ -162,6 +164,7 @@ impl Iteration {
             answered_by: None,
             spare: None,
             no_socket: 0,
+            no_route: Vec::new(),
             believed_shortened: false,
             walked_down: false,
             went_up: false,

@@ -71,6 +71,7 @@ impl Iteration {
         now: Now,
         rng: &mut Rng,
     ) {
+        self.blame_no_route(view, now);
         let Some(cut) = &self.cut else { return };
         let zone = cut.zone().clone();
         let bailiwick = Bailiwick { zone: &zone, qname: &self.question.name, config: view.config };
@@ -424,6 +425,11 @@ impl Iteration {
                 }
             }
             ExchangeError::Prohibited => self.blame(pending, Fault::Silent),
+            ExchangeError::NoRoute => {
+                let zone = self.cut.as_ref().map(|cut| cut.zone().clone());
+                self.no_route.extend(zone.map(|zone| (pending.server, zone)));
+                self.blame(pending, Fault::NoRoute);
+            }
             ExchangeError::Refused | ExchangeError::Unreachable | ExchangeError::Closed => {
                 self.count_loss(pending, view, now);
                 if pending.transport == Transport::Udp {
@@ -461,6 +467,14 @@ impl Iteration {
 
     fn target(&mut self, pending: &Pending) -> Option<&mut Target> {
         self.cut.as_mut()?.target(pending.server)
+    }
+
+    /// Somebody has answered, so we are online, and servers that there is no way to are not worth
+    /// a try soon: the addresses of a family that this host does not have, say.
+    fn blame_no_route(&mut self, view: &View<'_>, now: Now) {
+        for (server, zone) in self.no_route.drain(..) {
+            view.cache.update_infra(server, &zone, now, |server| server.lost(now));
+        }
     }
 
     fn blame(&mut self, pending: &Pending, fault: Fault) {

@@ -27,6 +27,8 @@ const MAX_HOST_ALIASES: u8 = 2;
 pub(super) enum Fault {
     /// No reply in time, or no way to it.
     Silent,
+    /// No way to it from this host, and perhaps to nobody.
+    NoRoute,
     /// REFUSED or NOTAUTH.
     Refused,
     /// Not authoritative for the zone.
@@ -464,6 +466,8 @@ impl Cut {
         }
         match first {
             Some(Fault::Silent) => Reason::NetworkError,
+            // We are offline, which is nobody's fault and may be over in a moment.
+            Some(Fault::NoRoute) => Reason::NoSocket,
             Some(Fault::Refused) => Reason::ServersRefused,
             Some(Fault::Lame) => Reason::LameDelegation,
             Some(Fault::ServFail | Fault::Broken) | None => Reason::NoReachableAuthority,

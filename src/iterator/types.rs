@@ -97,9 +97,12 @@ pub enum ExchangeError {
     /// Nobody listens there, or a firewall says so (ECONNREFUSED). Blame the server.
     #[error("connection refused")]
     Refused,
-    /// There is no way to that address (ENETUNREACH, EHOSTUNREACH). Blame the path.
+    /// Somebody on the way has no way to that address (EHOSTUNREACH). Blame the path.
     #[error("address unreachable")]
     Unreachable,
+    /// This host has no way to that address. Blame our network, unless another server answers.
+    #[error("no route from here")]
+    NoRoute,
     /// The stream ended before the reply did. Blame the server.
     #[error("connection closed by the server")]
     Closed,

@@ -14,6 +14,7 @@
 //! | listening Unix stream socket | control |
 //! | connected Unix datagram socket | rendezvous with the broker |
 //! | connected Unix seqpacket socket | one channel to the broker |
+//! | netlink socket | news of the network |
 //! | file in memory, name `cache` | the cache of the process before this one |
 //!
 //! Anything else is refused, and the message says which descriptor, what it is and what was
@@ -26,6 +27,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use nix::errno::Errno;
+use nix::libc;
 use nix::sys::stat::fstat;
 use thiserror::Error;
 
@@ -55,6 +57,8 @@ pub struct Claimed {
     pub channels: Vec<OwnedFd>,
     /// The cache of the process before this one; of several the one stored last.
     pub cache: Option<OwnedFd>,
+    /// News of links, addresses and routes (netlink(7)).
+    pub network: Option<OwnedFd>,
 }
 
 /// A passed UDP or listening TCP socket.
@@ -124,6 +128,8 @@ pub enum Expected {
     Broker,
     /// A memfd.
     Cache,
+    /// A netlink socket.
+    Network,
     /// At the broker's side: where daemons send their channels to, or one such channel.
     Daemon,
 }
@@ -140,6 +146,7 @@ impl fmt::Display for Expected {
             Self::ControlListener => "a listening Unix stream socket (in a socket unit: Accept=no)",
             Self::Broker => "a Unix datagram or seqpacket socket that is connected to the broker",
             Self::Cache => "a file in memory (memfd) named cache",
+            Self::Network => "a netlink socket (in a socket unit: ListenNetlink=route 1361)",
             Self::Daemon => "a Unix datagram socket (the rendezvous) or a connected seqpacket one",
         })
     }
@@ -280,6 +287,7 @@ impl Claimed {
             Role::Rendezvous => self.rendezvous = Some(socket),
             Role::Channel => self.channels.push(socket),
             Role::Cache => self.cache = Some(socket),
+            Role::Network => self.network = Some(socket),
         }
     }
 
@@ -311,6 +319,7 @@ enum Role {
     Rendezvous,
     Channel,
     Cache,
+    Network,
 }
 
 impl Role {
@@ -352,6 +361,10 @@ impl Role {
                 Expected::Anything => Err(Expected::Broker),
                 expected => Err(expected),
             },
+            (&Address::Other(libc::AF_NETLINK), _) => match by_name(name) {
+                Expected::Anything | Expected::Network => Ok(Self::Network),
+                expected => Err(expected),
+            },
             _ => Err(by_name(name)),
         }
     }
@@ -377,6 +390,7 @@ pub(super) fn by_name(name: &str) -> Expected {
         "control" => Expected::ControlListener,
         "egress" | "rendezvous" => Expected::Broker,
         "cache" => Expected::Cache,
+        "network" => Expected::Network,
         _ => Expected::Anything,
     }
 }
@@ -433,7 +447,8 @@ mod tests {
 
     /// One letter per list, with the number of descriptors in it.
     fn counts(claimed: &Claimed) -> String {
-        let Claimed { udp, tcp, tls, https, http, control, rendezvous, channels, cache } = claimed;
+        let Claimed { udp, tcp, tls, https, http, control, rendezvous, channels, cache, .. } =
+            claimed;
         [
             ("udp", udp.len()),
             ("tcp", tcp.len()),
@@ -542,7 +557,7 @@ mod tests {
             ("dns",     memory(),           "a file in memory".into(),             Expected::Anything),
             ("dns",     nix::unistd::pipe().unwrap().0,
                                             "a pipe".into(),                       Expected::Anything),
-            ("dns",     netlink,            "a netlink socket".into(),             Expected::Anything),
+            ("control", netlink,            "a netlink socket".into(),             Expected::ControlListener),
         ];
         for (name, descriptor, found, expected) in cases {
             let error = sort(vec![("dns", udp().into()), (name, descriptor)]).unwrap_err();
@@ -579,5 +594,7 @@ mod tests {
         assert!(matches!(complete(vec![("egress", pair())]), Err(ClaimError::NoListener)));
         assert!(complete(vec![("dns", tcp().into()), ("egress", pair())]).is_ok());
         assert!(complete(vec![("dns", udp().into()), ("egress", seqpacket())]).is_ok());
+        let news = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, None);
+        assert!(sort(vec![("x", news.unwrap())]).unwrap().network.is_some());
     }
 }

@@ -27,6 +27,7 @@ fn another_server_is_asked_when_one_is_no_use() {
     for (case, reply) in [
         ("silent", "silent"),
         ("unreachable", "unreachable"),
+        ("no route", "no-route"),
         ("refused", "REFUSED"),
         ("not authoritative", "NOTAUTH"),
         ("server failure", "SERVFAIL"),
@@ -396,4 +397,26 @@ fn without_a_socket_it_fails_at_once() {
         iteration.poll(),
         Some(crate::iterator::Action::Finish(Outcome::Failed(Reason::NoSocket)))
     );
+}
+
+/// A host that was offline: nobody is blamed, so that nobody is left alone once it is online.
+#[test]
+fn servers_are_not_blamed_for_our_network_unless_another_one_answers() {
+    let server = |text: &str| text.parse().unwrap();
+    let losses = |world: &World, address: &str| {
+        world.cache.infra(server(address), &name("example.com."), world.now).losses
+    };
+    let away = |server| (server, "*. *", "no-route");
+    let mut world = World::new(&[TWO, away("10.0.2.1"), away("10.0.2.2")]);
+    assert_eq!(world.answer("www.example.com. A"), "NoSocket");
+    assert_eq!((losses(&world, "10.0.2.1:53"), losses(&world, "10.0.2.2:53")), (0, 0));
+
+    // One of them answers: there is a network, and the other is of no use. The order is by chance.
+    let good = ("10.0.2.2", "www.example.com. A", GOOD);
+    let mut world = World::new(&[TWO, away("10.0.2.1"), good]);
+    for _ in 0..20 {
+        assert_eq!(world.answer("www.example.com. A"), ANSWER);
+    }
+    assert_ne!(losses(&world, "10.0.2.1:53"), 0);
+    assert_eq!(losses(&world, "10.0.2.2:53"), 0);
 }

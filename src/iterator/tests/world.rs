@@ -364,6 +364,10 @@ impl World {
             let error = ExchangeError::Unreachable;
             return self.feed(iteration, Event::Failed { exchange: exchange.id, error });
         }
+        if script.as_ref().is_some_and(|script| script.says("no-route")) {
+            let error = ExchangeError::NoRoute;
+            return self.feed(iteration, Event::Failed { exchange: exchange.id, error });
+        }
         let messages =
             script.map(|script| script.messages(&query, exchange.transport)).unwrap_or_default();
         let before = iteration.actions.len();
