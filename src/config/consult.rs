@@ -8,6 +8,11 @@ use super::values::Module;
 use super::zone::AnchorsInUse;
 
 impl Config {
+    /// Blocks never asked, by [`Config::do_not_query_localhost`].
+    pub(super) fn localhost_blocks() -> [Netblock; 2] {
+        [LOOPBACK_V4, LOOPBACK_V6].map(|(addr, prefix)| Netblock::new(addr, prefix))
+    }
+
     /// The loopback addresses may have any number of queries waiting: they cannot be forged.
     pub(super) fn unlimited_waiting() -> Vec<(Netblock, Option<u32>)> {
         [LOOPBACK_V4, LOOPBACK_V6].map(|(addr, prefix)| (Netblock::new(addr, prefix), None)).into()

@@ -406,11 +406,6 @@ pub(super) const LOOPBACK_V6: (IpAddr, u8) = (IpAddr::V6(Ipv6Addr::LOCALHOST), 1
 const LOOPBACK_MAPPED: (IpAddr, u8) = (IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped()), 128);
 
 impl Config {
-    /// Blocks never asked, by [`Config::do_not_query_localhost`].
-    pub(super) fn localhost_blocks() -> [Netblock; 2] {
-        [LOOPBACK_V4, LOOPBACK_V6].map(|(addr, prefix)| Netblock::new(addr, prefix))
-    }
-
     fn default_access() -> Vec<(Netblock, AccessAction)> {
         [LOOPBACK_V4, LOOPBACK_V6, LOOPBACK_MAPPED]
             .map(|(addr, prefix)| (Netblock::new(addr, prefix), AccessAction::Allow))
