@@ -116,9 +116,9 @@ pub enum Reason {
     NotReady,
     /// The outgoing side has no socket to give.
     NoSocket,
-    /// The servers may only be asked over TLS (`forward-tls-upstream` and its like), which is not
-    /// supported: nothing is sent in the clear instead.
-    TlsUnsupported,
+    /// The servers may only be asked over TLS (`forward-tls-upstream` and its like), and none of
+    /// them began a session or proved its name: nothing is sent in the clear instead.
+    Untrusted,
     /// There is no copy of the zone that may be used (`auth-zone:`): not read or transferred yet,
     /// expired, or its digest was wrong.
     ZoneUnavailable,
@@ -174,8 +174,8 @@ const REASONS: &[(Reason, u16, &str)] = &[
     (Reason::CachedFailure, 13, "cached failure"),
     (Reason::NotReady, 14, "not ready"),
     (Reason::NoSocket, 23, "no outgoing socket"),
-    (Reason::TlsUnsupported, 22, "TLS to servers is not supported"),
     (Reason::ZoneUnavailable, 24, "no usable copy of the zone"),
+    (Reason::Untrusted, 22, "no trustworthy TLS session with the servers"),
     (Reason::Prohibited, 18, ""),
     (Reason::Blocked, 15, ""),
     (Reason::TooManyQueries, 31, ""),

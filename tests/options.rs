@@ -43,6 +43,9 @@ const BY_FUNCTION: &[(&str, &str)] = &[
 const WITHIN: &[(&str, &str)] = &[
     ("do_nat64", "nat64"),
     ("nat64_prefix", "nat64"),
+    ("edns_client_string", "edns_client_string_opcode"),
+    ("tls_cert_bundle", "tls_roots"),
+    ("tls_system_cert", "tls_roots"),
     ("do_not_query_localhost", "do_not_query_address"),
     ("directory", "root_hints"),
     ("cookie_secret_file", "cookie_secrets"),

@@ -73,7 +73,7 @@ mod tests {
         for (option, expected) in [
             ("prefetch", "Refresh popular answers before they expire. |"),
             ("sock-queue-timeout", "**No effect** yet. |"),
-            ("tls-upstream", "**In part**: cannot be done yet: questions fail"),
+            ("tls-ciphers", "**No effect** yet: TLS is not supported"),
         ] {
             let begin = format!("| `{option}` | ");
             let line = document.lines().find(|line| line.starts_with(&begin)).unwrap_or_default();

@@ -167,6 +167,12 @@ pub enum ErrorKind {
         /// The file.
         path: PathBuf,
     },
+    /// A file of certificates without any.
+    #[error("'{}' holds no certificate", path.display())]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file of root hints that holds no name server with an address.
     #[error("'{}' holds no name server of the root with an address", path.display())]
     NoHint {

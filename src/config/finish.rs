@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::anchors;
 use super::auth;
+use super::certificates;
 use super::draft::{self, ZoneDraft};
 use super::error::ErrorKind;
 use super::hints;
@@ -57,6 +58,7 @@ pub(super) fn finish(parser: &mut Parser) -> Config {
     if !hint_files.is_empty() {
         config.root_hints = hints::read(parser, &hint_files);
     }
+    certificates::read(parser, &mut config);
     trust(parser, &mut config, !hint_files.is_empty());
     local_zones(&mut config.local_zones);
     config.policy = policy_draft::finish(parser, &copies);

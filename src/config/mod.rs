@@ -11,6 +11,7 @@
 
 mod anchors;
 mod auth;
+mod certificates;
 mod consult;
 mod document;
 mod draft;

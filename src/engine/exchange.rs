@@ -3,11 +3,11 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tracing::trace;
 
-use super::Engine;
+use super::{Engine, Errand};
 use crate::iterator::{ExchangeError, Transport};
 use crate::mesh::{Event, Token};
 use crate::metrics::{Counters, Stat};
@@ -18,18 +18,15 @@ const DATAGRAM: usize = 4096;
 
 /// Sends the query and delivers every message until the mesh closes the exchange, which drops
 /// this. Errors of the socket end it.
-pub(super) async fn run(
-    engine: Engine,
-    token: Token,
-    transport: Transport,
-    socket: OwnedFd,
-    query: Vec<u8>,
-) {
+pub(super) async fn run(engine: Engine, token: Token, errand: Errand, socket: OwnedFd) {
     let tell = |bytes: Vec<u8>| {
         engine.event(Event::Datagram { token, bytes: &bytes });
         std::future::ready(())
     };
-    let ended = talk(transport, socket, &query, engine.counters(), tell).await;
+    let ended = match errand.transport {
+        Transport::Tls => tls(&engine, socket, &errand, tell).await,
+        clear => talk(clear, socket, &errand.query, engine.counters(), tell).await,
+    };
     if let Err(error) = ended {
         trace!(%error, "exchange ended");
         let error = match error.kind() {
@@ -37,14 +34,16 @@ pub(super) async fn run(
             io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
                 ExchangeError::Unreachable
             }
+            // That is how errors of TLS come.
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => ExchangeError::Untrusted,
             _ => ExchangeError::Closed,
         };
         engine.event(Event::Failed { token, error });
     }
 }
 
-/// Sends the query, counts that, and hands over every message that comes back, until the socket
-/// ends.
+/// Sends the query in the clear, counts that, and hands over every message that comes back, until
+/// the socket ends.
 ///
 /// # Errors
 ///
@@ -58,7 +57,9 @@ pub(super) async fn talk<F: Future<Output = ()>>(
 ) -> io::Result<()> {
     match transport {
         Transport::Udp => udp(socket, query, counters, tell).await,
-        Transport::Tcp => tcp(socket, query, counters, tell).await,
+        Transport::Tcp => stream(connected(socket).await?, query, counters, tell).await,
+        // What is to be secret does not go out in the clear.
+        Transport::Tls => Err(io::ErrorKind::InvalidInput.into()),
     }
 }
 
@@ -78,23 +79,40 @@ async fn udp<F: Future<Output = ()>>(
     }
 }
 
-async fn tcp<F: Future<Output = ()>>(
+async fn tls<F: Future<Output = ()>>(
+    engine: &Engine,
     socket: OwnedFd,
-    query: &[u8],
-    counters: &Counters,
+    errand: &Errand,
     tell: impl Fn(Vec<u8>) -> F,
 ) -> io::Result<()> {
-    let mut stream = TcpStream::from_std(std::net::TcpStream::from(socket))?;
-    // The broker began to connect; the socket is writable when that has ended.
+    let tls = engine.tls().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    let name = errand.tls_name.as_deref();
+    let session = tls.connect(connected(socket).await?, errand.server, name).await?;
+    stream(session, &errand.query, engine.counters(), tell).await
+}
+
+/// The stream that the broker began to connect, once it is.
+async fn connected(socket: OwnedFd) -> io::Result<TcpStream> {
+    let stream = TcpStream::from_std(std::net::TcpStream::from(socket))?;
     stream.writable().await?;
     if let Some(error) = stream.take_error()? {
         return Err(error);
     }
+    Ok(stream)
+}
+
+async fn stream<F: Future<Output = ()>>(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    query: &[u8],
+    counters: &Counters,
+    tell: impl Fn(Vec<u8>) -> F,
+) -> io::Result<()> {
     let len = u16::try_from(query.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     let mut message = Vec::with_capacity(2 + query.len());
     message.extend_from_slice(&len.to_be_bytes());
     message.extend_from_slice(query);
     stream.write_all(&message).await?;
+    stream.flush().await?;
     counters.add(Stat::TcpOut);
     loop {
         let len = usize::from(stream.read_u16().await?);

@@ -11,12 +11,13 @@
 
 mod exchange;
 mod probe;
+mod tls;
 pub mod zones;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -41,6 +42,7 @@ use crate::metrics::{Counters, Gauge, Metrics, Stat};
 use crate::rollover::Rollover;
 use crate::status::Reason;
 use crate::wire::{Name, Question, RecordType};
+use tls::Tls;
 
 pub use crate::mesh::{Request, State};
 
@@ -94,6 +96,8 @@ struct Inner {
     wake: Notify,
     next_client: Cell<u64>,
     next_socket: Cell<u64>,
+    /// How TLS is spoken, and the configuration that this was made of.
+    tls: RefCell<Option<(Arc<Config>, Rc<Tls>)>>,
 }
 
 /// What operators ask of a worker, through a channel: the worker answers when it gets to it.
@@ -108,9 +112,17 @@ pub enum Inquiry {
 /// How far an exchange is.
 enum Running {
     /// The broker was asked for a socket.
-    Opening { transport: Transport, query: Vec<u8> },
+    Opening(Errand),
     /// The query is on its way; the task ends when dropped from here.
     Open(JoinHandle<()>),
+}
+
+/// What to do with a socket.
+struct Errand {
+    transport: Transport,
+    query: Vec<u8>,
+    server: IpAddr,
+    tls_name: Option<String>,
 }
 
 enum Outgoing {
@@ -149,6 +161,7 @@ impl Engine {
             wake: Notify::new(),
             next_client: Cell::new(0),
             next_socket: Cell::new(FIRST_SOCKET),
+            tls: RefCell::default(),
         }));
         tokio::task::spawn_local(engine.clone().drive(egress));
         engine
@@ -260,16 +273,16 @@ impl Engine {
     fn perform(&self, action: Action) {
         let inner = &self.0;
         match action {
-            Action::Ask { token, server, transport, query } => {
+            Action::Ask { token, server, transport, query, tls_name } => {
                 trace!(%server, ?transport, "exchange");
-                let opening = Running::Opening { transport, query };
-                inner.exchanges.borrow_mut().insert(token, opening);
+                let errand = Errand { transport, query, server: server.ip(), tls_name };
+                inner.exchanges.borrow_mut().insert(token, Running::Opening(errand));
                 inner.outgoing.borrow_mut().push(Outgoing::Request(token, transport, server));
                 inner.wake.notify_one();
             }
             Action::Close(token) => match inner.exchanges.borrow_mut().remove(&token) {
                 Some(Running::Open(task)) => task.abort(),
-                Some(Running::Opening { .. }) => {
+                Some(Running::Opening(_)) => {
                     inner.outgoing.borrow_mut().push(Outgoing::Cancel(token));
                     inner.wake.notify_one();
                 }
@@ -290,6 +303,20 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// How TLS is spoken, by the configuration of now.
+    fn tls(&self) -> Result<Rc<Tls>, tokio_rustls::rustls::Error> {
+        let config = self.0.config.load_full();
+        let mut known = self.0.tls.borrow_mut();
+        if let Some((of, tls)) = &*known
+            && Arc::ptr_eq(of, &config)
+        {
+            return Ok(Rc::clone(tls));
+        }
+        let tls = Rc::new(Tls::new(&config)?);
+        *known = Some((config, Rc::clone(&tls)));
+        Ok(tls)
     }
 
     /// The loop that waits for the broker and for time.
@@ -339,13 +366,13 @@ impl Engine {
         }
         let mut exchanges = self.0.exchanges.borrow_mut();
         // Closed meanwhile, or there already: the socket is of no use.
-        if !matches!(exchanges.get(&token), Some(Running::Opening { .. })) {
+        if !matches!(exchanges.get(&token), Some(Running::Opening(_))) {
             return;
         }
-        let Some(Running::Opening { transport, query }) = exchanges.remove(&token) else { return };
+        let Some(Running::Opening(errand)) = exchanges.remove(&token) else { return };
         match delivered.socket {
             Ok(socket) => {
-                let run = exchange::run(self.clone(), token, transport, socket, query);
+                let run = exchange::run(self.clone(), token, errand, socket);
                 exchanges.insert(token, Running::Open(tokio::task::spawn_local(run)));
             }
             Err(error) => {
@@ -391,6 +418,6 @@ fn blame(error: EgressError) -> ExchangeError {
 fn wire_transport(transport: Transport) -> protocol::Transport {
     match transport {
         Transport::Udp => protocol::Transport::Udp,
-        Transport::Tcp => protocol::Transport::Tcp,
+        Transport::Tcp | Transport::Tls => protocol::Transport::Tcp,
     }
 }

@@ -45,10 +45,16 @@ impl Iteration {
         }
         let (forward, zone) = (cut.is_forward(), cut.zone().clone());
         let stream = asks_by_stream(cut, view.config);
+        let tls = delegation::demands_tls(&cut.point, view.config);
         let Some(target) = cut.targets.get_mut(at) else { return };
         let server = view.cache.infra(target.server, &zone, now);
         let style = style(target, &server, forward, &question, view.config, now);
-        let transport = if stream || target.stream { Transport::Tcp } else { Transport::Udp };
+        let transport = match stream || target.stream {
+            _ if tls => Transport::Tls,
+            true => Transport::Tcp,
+            false => Transport::Udp,
+        };
+        let tls_name = target.tls_name.clone();
         let left = view.budget.work_ends().since(now.mono);
         let timeout = timeout(&server, target.tries, transport, view.config, now).min(left);
         target.probe |= target.tries == 0 && server.is_paused(now);
@@ -56,7 +62,10 @@ impl Iteration {
         let address = target.server;
         cut.sent = cut.sent.saturating_add(1);
 
-        let options = query::options(address.ip(), view.config);
+        let mut options = query::options(address.ip(), view.config);
+        if transport == Transport::Tls && view.config.pad_queries {
+            options.push(query::padding(&question, &options, view.config));
+        }
         let query = Query::new(&question, style, options, view.config, rng);
         let id = ExchangeId(self.next_exchange);
         self.next_exchange += 1;
@@ -65,6 +74,7 @@ impl Iteration {
             server: address,
             transport,
             query: query.wire.clone(),
+            tls_name,
             timeout,
         }));
         self.phase = Phase::Asking(Box::new(Pending::new(id, address, transport, query, now.mono)));
@@ -170,7 +180,7 @@ fn timeout(
             let most = MAX_WAIT.max(Duration::from_millis(measured.into()));
             usual.max(patience).min(most)
         }
-        Transport::Tcp => {
+        Transport::Tcp | Transport::Tls => {
             let most = Duration::from_millis(config.tcp_auth_query_timeout.max(1).into());
             usual.saturating_mul(4).max(MIN_STREAM_WAIT).min(most)
         }

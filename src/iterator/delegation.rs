@@ -1,5 +1,7 @@
 //! Where to begin: the closest delegation point known for a question.
 
+use std::net::SocketAddr;
+
 use super::View;
 use crate::cache::{DelegationPoint, DelegationSource};
 use crate::clock::{Now, UnixTime};
@@ -8,6 +10,11 @@ use crate::wire::{Name, Question, RecordType};
 
 /// Port of DNS over UDP and TCP.
 const DNS_PORT: u16 = 53;
+
+/// The port of servers without one of their own.
+fn usual_port(config: &Config) -> u16 {
+    if config.tls_upstream { config.tls_port } else { DNS_PORT }
+}
 
 /// A configured zone whose servers failed and whose clause says to go on without it
 /// (`forward-first`, `stub-first`).
@@ -158,7 +165,30 @@ pub(super) fn clause<'a>(point: &DelegationPoint, config: &'a Config) -> Option<
 /// The port of a server known by name.
 pub(super) fn host_port(point: &DelegationPoint, name: &Name, config: &Config) -> u16 {
     let hosts = clause(point, config).map(|zone| zone.hosts.as_slice()).unwrap_or_default();
-    hosts.iter().find(|host| host.name == *name).map_or(DNS_PORT, |host| host.port)
+    hosts
+        .iter()
+        .find(|host| host.name == *name)
+        .map_or_else(|| usual_port(config), |host| host.port)
+}
+
+/// The name that a server known by name has to prove over TLS.
+pub(super) fn host_tls_name(
+    point: &DelegationPoint,
+    name: &Name,
+    config: &Config,
+) -> Option<String> {
+    let host = clause(point, config)?.hosts.iter().find(|host| host.name == *name)?;
+    host.tls_name.clone()
+}
+
+/// The name that a server given by address has to prove over TLS.
+pub(super) fn addr_tls_name(
+    point: &DelegationPoint,
+    addr: SocketAddr,
+    config: &Config,
+) -> Option<String> {
+    let server = clause(point, config)?.addrs.iter().find(|server| server.addr == addr)?;
+    server.tls_name.clone()
 }
 
 /// Whether what comes from the servers of `point` may be stored.

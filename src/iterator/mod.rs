@@ -222,11 +222,11 @@ impl Iteration {
         if self.ask_copy(&point, view, now, rng) {
             return;
         }
-        if delegation::demands_tls(&point, view.config) {
-            return self.fail(Reason::TlsUnsupported);
-        }
         match delegation::priming_question(&point, view.config) {
-            Some(question) if question != self.question => {
+            // What is learned by priming does not say how to ask; the servers given do.
+            Some(question)
+                if question != self.question && !delegation::demands_tls(&point, view.config) =>
+            {
                 self.actions.push_back(Action::Need(question.clone()));
                 self.phase = Phase::Priming { question, hints: point };
             }
@@ -236,11 +236,6 @@ impl Iteration {
 
     /// Asks the servers of another zone cut from now on.
     fn enter(&mut self, point: DelegationPoint, view: &mut View<'_>, now: Now, rng: &mut Rng) {
-        if delegation::demands_tls(&point, view.config) {
-            // Also not where the clause says to go on without its servers when they fail: the
-            // operator asked for secrecy, and these did not fail.
-            return self.fail(Reason::TlsUnsupported);
-        }
         if let Some(minimiser) = &mut self.minimiser {
             // A forwarder gets the whole question: it is the one that minimises.
             if matches!(point.source, crate::cache::DelegationSource::Forward { .. }) {

@@ -69,6 +69,17 @@ pub(super) fn options(ip: IpAddr, config: &Config) -> Vec<EdnsOption> {
     text.map(|text| EdnsOption { code, data: text.as_bytes().to_vec() }).into_iter().collect()
 }
 
+/// The option that makes a query for `question`, with `options` beside, a multiple of
+/// `pad-queries-block-size` octets long (RFC 7830, RFC 8467 §4.1).
+pub(super) fn padding(question: &Question, options: &[EdnsOption], config: &Config) -> EdnsOption {
+    let block = config.pad_queries_block_size.max(1);
+    let edns = Edns { options: options.to_vec(), ..Edns::new(0, false) };
+    // The header of the option itself comes on top.
+    let len = Header::LEN + question.name.len() + 4 + edns.wire_len() + 4;
+    let data = vec![0; len.next_multiple_of(block) - len];
+    EdnsOption { code: EdnsOption::PADDING, data }
+}
+
 /// Whether `name` is asked in plain case whatever the configuration says of case
 /// (`caps-exempt`).
 pub(super) fn is_case_exempt(name: &Name, config: &Config) -> bool {
@@ -164,6 +175,25 @@ mod tests {
             let data = edns.option(65_432).map(|option| option.data.as_slice());
             assert_eq!(data, expected.map(str::as_bytes), "{ip}");
             assert_eq!(edns.options.len(), usize::from(expected.is_some()), "{ip}");
+        }
+    }
+
+    #[test]
+    fn padded_queries_are_multiples_of_a_block_rfc_8467_section_4_1() {
+        for name in ["a.", "example.com.", "abcdefghijklmnopqrstuvwxyz.abcdefghijklmnopqrstuvwxyz."]
+        {
+            for (block, text) in [(128, None), (64, Some("some text")), (1, None)] {
+                let question = Question::new(name.parse().unwrap(), RecordType::A);
+                let config = Config { pad_queries_block_size: block, ..Config::default() };
+                let mut options: Vec<EdnsOption> = text
+                    .map(|text| EdnsOption { code: 65_001, data: text.as_bytes().to_vec() })
+                    .into_iter()
+                    .collect();
+                options.push(padding(&question, &options, &config));
+                let mut rng = Rng::seed_from_u64(6);
+                let query = Query::new(&question, PLAIN, options, &config, &mut rng);
+                assert_eq!(query.wire.len() % block, 0, "{name} {block}");
+            }
         }
     }
 

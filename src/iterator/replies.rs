@@ -368,7 +368,7 @@ impl Iteration {
                 target.stream = true;
                 return self.ask_again(pending.server, view, now, rng);
             }
-            let stream = pending.transport == Transport::Tcp;
+            let stream = pending.transport.is_stream();
             if stream || !target.plain_case || target.stream_failed {
                 target.exclude(Fault::Broken);
             }
@@ -430,6 +430,7 @@ impl Iteration {
                 self.no_route.extend(zone.map(|zone| (pending.server, zone)));
                 self.blame(pending, Fault::NoRoute);
             }
+            ExchangeError::Untrusted => self.blame(pending, Fault::Untrusted),
             ExchangeError::Refused | ExchangeError::Unreachable | ExchangeError::Closed => {
                 self.count_loss(pending, view, now);
                 if pending.transport == Transport::Udp {
@@ -452,7 +453,7 @@ impl Iteration {
         let known = view.cache.infra(pending.server, &zone, now).edns == EdnsState::Works;
         let Some(target) = self.target(pending) else { return };
         target.fault = Some(Fault::Silent);
-        if pending.transport == Transport::Tcp {
+        if pending.transport.is_stream() {
             target.stream_failed = true;
             // Only a server that does not keep letter case gets another chance over UDP.
             let forced = target.plain_case && target.stream;

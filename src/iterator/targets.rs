@@ -35,6 +35,8 @@ pub(super) enum Fault {
     Lame,
     /// SERVFAIL.
     ServFail,
+    /// No TLS session with it, or not the server it should be.
+    Untrusted,
     /// Broke the protocol.
     Broken,
 }
@@ -56,6 +58,8 @@ pub(super) struct Target {
     pub(super) stream: bool,
     /// Streams do not work; do not try again.
     pub(super) stream_failed: bool,
+    /// The name it has to prove over TLS.
+    pub(super) tls_name: Option<String>,
     /// Ask in plain letter case.
     pub(super) plain_case: bool,
     /// It was silent before we came: one query shows whether it is back.
@@ -63,9 +67,10 @@ pub(super) struct Target {
 }
 
 impl Target {
-    fn new(server: SocketAddr) -> Self {
+    fn new(server: SocketAddr, tls_name: Option<String>) -> Self {
         Self {
             server,
+            tls_name,
             tries: 0,
             fault: None,
             excluded: false,
@@ -105,6 +110,7 @@ struct Host {
     /// Aliases followed.
     aliases: u8,
     port: u16,
+    tls_name: Option<String>,
     v4: Lookup,
     v6: Lookup,
     /// Whether an address was found.
@@ -167,6 +173,7 @@ impl Cut {
             asked: name.clone(),
             aliases: 0,
             port: delegation::host_port(&point, name, config),
+            tls_name: delegation::host_tls_name(&point, name, config),
             v4: family(reaches_ip4(config)),
             v6: family(config.do_ip6),
             found: false,
@@ -185,7 +192,8 @@ impl Cut {
             point,
         };
         for server in cut.point.addresses.clone() {
-            cut.add(server, config);
+            let tls_name = delegation::addr_tls_name(&cut.point, server, config);
+            cut.add(server, tls_name, config);
         }
         for (name, ip) in cut.point.glue.clone() {
             cut.add_glue(&name, ip, config);
@@ -230,13 +238,13 @@ impl Cut {
         self.targets.iter_mut().find(|target| target.server == server)
     }
 
-    fn add(&mut self, server: SocketAddr, config: &Config) {
+    fn add(&mut self, server: SocketAddr, tls_name: Option<String>, config: &Config) {
         let real = Prefix64::real(config.nat64, server.ip());
         let server = SocketAddr::new(route(server.ip(), config), server.port());
         let known = self.targets.iter().any(|target| target.server == server);
         let full = self.targets.len() >= usize::from(ADDRESSES_PER_CUT.default);
         if !known && !full && may_ask(real, config) {
-            self.targets.push(Target::new(server));
+            self.targets.push(Target::new(server, tls_name));
         }
     }
 
@@ -252,7 +260,8 @@ impl Cut {
         }
         host.found = true;
         *host.lookup(if ip.is_ipv4() { RecordType::A } else { RecordType::AAAA }) = Lookup::Done;
-        self.add(server, config);
+        let tls_name = host.tls_name.clone();
+        self.add(server, tls_name, config);
     }
 
     /// Takes addresses of names without glue from the cache.
@@ -303,11 +312,11 @@ impl Cut {
                 // A name that does not exist has no address of the other family either.
                 (host.v4, host.v6) = (Lookup::Done, Lookup::Done);
             }
-            ports.push(host.port);
+            ports.push((host.port, host.tls_name.clone()));
         }
-        for port in ports {
+        for (port, tls_name) in ports {
             for ip in &ips {
-                self.add(SocketAddr::new(*ip, port), config);
+                self.add(SocketAddr::new(*ip, port), tls_name.clone(), config);
             }
         }
     }
@@ -427,7 +436,7 @@ impl Cut {
         let glue = std::mem::take(&mut self.unverified);
         let before = self.targets.len();
         for server in glue {
-            self.add(server, config);
+            self.add(server, None, config);
         }
         self.targets.len() > before
     }
@@ -452,7 +461,7 @@ impl Cut {
             let (name, port) = (host.name.clone(), host.port);
             let Some(point) = view.cache.delegation(&name, now) else { continue };
             for (_, ip) in point.glue.iter().filter(|(owner, _)| *owner == name) {
-                self.add(SocketAddr::new(*ip, port), view.config);
+                self.add(SocketAddr::new(*ip, port), None, view.config);
             }
         }
     }
@@ -470,6 +479,7 @@ impl Cut {
             Some(Fault::NoRoute) => Reason::NoSocket,
             Some(Fault::Refused) => Reason::ServersRefused,
             Some(Fault::Lame) => Reason::LameDelegation,
+            Some(Fault::Untrusted) => Reason::Untrusted,
             Some(Fault::ServFail | Fault::Broken) | None => Reason::NoReachableAuthority,
         }
     }

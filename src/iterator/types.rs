@@ -77,6 +77,8 @@ pub struct Exchange {
     /// The query as it goes into a datagram; a stream puts its length before it. The query id
     /// inside is fresh and random.
     pub query: Vec<u8>,
+    /// The name that the server has to prove, over TLS; none: any certificate will do.
+    pub tls_name: Option<String>,
     /// How long to wait before [`Event::TimedOut`], connecting included.
     pub timeout: Duration,
 }
@@ -88,6 +90,16 @@ pub enum Transport {
     Udp,
     /// A connection (RFC 7766).
     Tcp,
+    /// A connection that is encrypted, and whose server is who it should be when a name is known
+    /// (RFC 7858).
+    Tls,
+}
+
+impl Transport {
+    /// Whether it is a connection.
+    pub fn is_stream(self) -> bool {
+        self != Self::Udp
+    }
 }
 
 /// Why an exchange ended without its time being over. Grouped by whose fault it is, because that
@@ -106,6 +118,9 @@ pub enum ExchangeError {
     /// The stream ended before the reply did. Blame the server.
     #[error("connection closed by the server")]
     Closed,
+    /// There was no TLS session, or the server could not prove its name. Blame the server.
+    #[error("no trustworthy TLS session")]
+    Untrusted,
     /// Asking that address is not allowed. Blame the delegation; never ask it again.
     #[error("address not allowed")]
     Prohibited,

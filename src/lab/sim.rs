@@ -110,7 +110,7 @@ impl Sim {
         self.mesh.handle(event, &self.config, now, &mut self.rng);
         while let Some(action) = self.mesh.poll() {
             match action {
-                Action::Ask { token, server, transport, query } => {
+                Action::Ask { token, server, transport, query, .. } => {
                     self.send(token, server, transport, &query);
                 }
                 Action::Close(token) => self.under_way.retain(|_, (other, _)| *other != token),
@@ -124,7 +124,8 @@ impl Sim {
         let to = server.ip();
         let transport = match transport {
             Over::Udp => Transport::Udp,
-            Over::Tcp => Transport::Tcp,
+            // There is no TLS in the simulation.
+            Over::Tcp | Over::Tls => Transport::Tcp,
         };
         if self.config.do_not_query_address.iter().any(|block| block.contains(to)) {
             return self.arrive(token, Duration::ZERO, Arrival::Failure(ExchangeError::Prohibited));

@@ -127,6 +127,8 @@ pub enum Action {
         transport: Transport,
         /// The message, without the length of TCP.
         query: Vec<u8>,
+        /// The name that the server has to prove, over TLS; none: any certificate will do.
+        tls_name: Option<String>,
     },
     /// The exchange is over: close its socket.
     Close(Token),
@@ -432,8 +434,8 @@ impl Mesh {
             flight.begun = true;
             self.begun += 1;
             self.timers.add(cx.now.mono + exchange.timeout, Timer::Exchange(token));
-            let Exchange { server, transport, query, .. } = exchange;
-            self.actions.push_back(Action::Ask { token, server, transport, query });
+            let Exchange { server, transport, query, tls_name, .. } = exchange;
+            self.actions.push_back(Action::Ask { token, server, transport, query, tls_name });
         }
     }
 

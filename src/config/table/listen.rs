@@ -134,19 +134,19 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Cipher suites for TLS 1.3."
     "tls-protocols" Text, "TLSv1.2 TLSv1.3", ignored(why::TLS);
     "Versions of TLS that are spoken."
-    "tls-use-sni" YesNo, "yes", ignored(why::TLS);
+    "tls-use-sni" YesNo, "yes", set(tls_use_sni);
     "Send the name of the server in TLS handshakes."
-    "tls-cert-bundle" Path, "", kept(tls_cert_bundle, why::TLS);
+    "tls-cert-bundle" Path, "", set(tls_cert_bundle);
     "Certificates that upstream servers are checked against."
-    "tls-system-cert" YesNo, "no", ignored(why::TLS);
+    "tls-system-cert" YesNo, "no", set(tls_system_cert);
     "Check upstream servers against the certificates of the system."
     "pad-responses" YesNo, "yes", ignored(why::TLS);
     "Pad answers over TLS when the query was padded (RFC 7830)."
     "pad-responses-block-size" Number(1, 65535), "468", ignored(why::TLS);
     "Padded answers have a multiple of this size."
-    "pad-queries" YesNo, "yes", ignored(why::TLS);
+    "pad-queries" YesNo, "yes", set(pad_queries);
     "Pad queries sent over TLS."
-    "pad-queries-block-size" Number(1, 65535), "128", ignored(why::TLS);
+    "pad-queries-block-size" Number(1, 65535), "128", set(pad_queries_block_size);
     "Padded queries have a multiple of this size."
     "https-port" Number(1, 65535), "443", set(https_port);
     "Port on which streams speak HTTPS (RFC 8484)."
@@ -210,7 +210,7 @@ pub(super) const SERVER: &[Directive] = rows! { Server:
     "Ask over UDP although do-udp is off."
     "tcp-upstream" YesNo, "no", set(tcp_upstream);
     "Ask over TCP only."
-    "tls-upstream" YesNo, "no", partly(tls_upstream, why::TLS_UPSTREAM);
+    "tls-upstream" YesNo, "no", set(tls_upstream);
     "Ask over TLS only."
 };
 

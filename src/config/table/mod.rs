@@ -161,8 +161,6 @@ mod why {
     pub(super) const DEADLINE: &str =
         "has no effect: every client has its answer within four seconds";
     pub(super) const TLS: &str = "has no effect yet: TLS is not supported";
-    pub(super) const TLS_UPSTREAM: &str =
-        "cannot be done yet: questions fail instead of going out in the clear";
     pub(super) const HTTP: &str = "has no effect yet: HTTPS is not supported";
     pub(super) const NO_EFFECT_THERE: &str = "has no effect, in current Unbound neither";
     pub(super) const NO_HTTP: &str = "has no effect: zones are not downloaded over HTTP";

@@ -11,9 +11,6 @@ use crate::config::shape::Shape::{
 use crate::config::shape::spellings;
 use crate::config::{auth, draft};
 
-const ZONE_TLS: &str =
-    "cannot be done yet: questions in the zone fail instead of going out in the clear";
-
 pub(super) const FORWARD: &[Directive] = rows! { ForwardZone:
     "name" Name, "", call(draft::forward_name);
     "Name that is forwarded, with everything below."
@@ -23,7 +20,7 @@ pub(super) const FORWARD: &[Directive] = rows! { ForwardZone:
     "Name of a resolver, with @PORT and #NAME or without."
     "forward-first" YesNo, "no", forward(first);
     "When the resolvers fail, resolve as if the clause were not there."
-    "forward-tls-upstream" YesNo, "no", partly_forward(tls, ZONE_TLS);
+    "forward-tls-upstream" YesNo, "no", forward(tls);
     "Ask the resolvers over TLS."
     "forward-tcp-upstream" YesNo, "no", forward(tcp);
     "Ask the resolvers over TCP only."
@@ -42,7 +39,7 @@ pub(super) const STUB: &[Directive] = rows! { StubZone:
     "When the servers fail, resolve as if the clause were not there."
     "stub-prime" YesNo, "no", stub(prime);
     "Ask the servers for the NS records of the zone first and use those."
-    "stub-tls-upstream" YesNo, "no", partly_stub(tls, ZONE_TLS);
+    "stub-tls-upstream" YesNo, "no", stub(tls);
     "Ask the servers over TLS."
     "stub-tcp-upstream" YesNo, "no", stub(tcp);
     "Ask the servers over TCP only."

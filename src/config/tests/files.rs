@@ -12,6 +12,34 @@ fn an_existing_file_is_as_silent_about_failures_as_unbound_is_with_it() {
 }
 
 #[test]
+fn certificates_are_read_when_something_is_asked_over_tls() {
+    // What is inside is not looked at before a session begins.
+    let pem = "-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n";
+    let forward = "forward-zone: name: . forward-tls-upstream: yes forward-addr: 192.0.2.1\n";
+    let with = |bundle: &str, rest: &str| format!("server: tls-cert-bundle: {bundle}\n{rest}");
+    let files = Files::new(
+        "certificates",
+        &[
+            ("two.pem", &pem.repeat(2)),
+            ("none.pem", "nothing here\n"),
+            ("used.conf", &with("two.pem", forward)),
+            ("all.conf", &with("two.pem", "server: tls-upstream: yes\n")),
+            ("unused.conf", &with("missing.pem", "")),
+            ("missing.conf", &with("missing.pem", forward)),
+            ("empty.conf", &with("none.pem", forward)),
+        ],
+    );
+    for (name, expected) in [("used.conf", 2), ("all.conf", 2), ("unused.conf", 0)] {
+        let config = files.load(name).unwrap_or_else(|errors| panic!("{errors}")).config;
+        assert_eq!(config.tls_roots.len(), expected, "{name}");
+    }
+    for (name, expected) in [("missing.conf", "missing.pem"), ("empty.conf", "no certificate")] {
+        let errors = files.load(name).expect_err(name).to_string();
+        assert!(errors.contains(expected), "{errors}");
+    }
+}
+
+#[test]
 fn includes_are_read_in_place() {
     let files = Files::new(
         "include",

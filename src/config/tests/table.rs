@@ -103,27 +103,6 @@ fn options_without_effect_are_noticed_once_and_only_when_it_matters() {
 }
 
 #[test]
-fn what_is_to_be_asked_over_tls_is_said_to_fail() {
-    let loaded = read(
-        "server: domain-insecure: a domain-insecure: b tls-upstream: yes\n\
-         forward-zone: name: a forward-addr: 192.0.2.1 forward-tls-upstream: yes\n\
-         stub-zone: name: b stub-addr: 192.0.2.1 stub-ssl-upstream: yes\n",
-    )
-    .expect("valid");
-    let shown: Vec<String> = loaded.notices.iter().map(ToString::to_string).collect();
-    let why = "fail instead of going out in the clear";
-    let zone = format!("cannot be done yet: questions in the zone {why}");
-    assert_eq!(
-        shown,
-        [
-            format!("test.conf:1: 'tls-upstream' cannot be done yet: questions {why}"),
-            format!("test.conf:2: 'forward-tls-upstream' in 'forward-zone:' {zone}"),
-            format!("test.conf:3: 'stub-tls-upstream' in 'stub-zone:' {zone}"),
-        ]
-    );
-}
-
-#[test]
 fn zones_that_are_given_twice_or_have_no_servers_are_noticed() {
     let loaded = read(
         "server: domain-insecure: a\nforward-zone: name: a forward-addr: 192.0.2.1\n\

@@ -388,8 +388,13 @@ impl World {
         if exchange.server.port() != 53 {
             line.push_str(&format!(" port {}", exchange.server.port()));
         }
-        if exchange.transport == Transport::Tcp {
-            line.push_str(" tcp");
+        match exchange.transport {
+            Transport::Udp => {}
+            Transport::Tcp => line.push_str(" tcp"),
+            Transport::Tls => line.push_str(" tls"),
+        }
+        if let Some(name) = &exchange.tls_name {
+            line.push_str(&format!(" as {name}"));
         }
         if query.edns.is_none() {
             line.push_str(" plain");

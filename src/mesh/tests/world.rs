@@ -215,7 +215,7 @@ impl World {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::Ask { token, server, transport, query } => {
+            Action::Ask { token, server, transport, query, .. } => {
                 let query = Message::parse(&query).expect("our own query");
                 let asked = query.question.clone().expect("a query has a question");
                 self.asked.push(format!("{} {} {}", server.ip(), asked.name, asked.rtype));
