@@ -28,6 +28,8 @@ const FAILURE_MEMORY: u32 = 60;
 /// Finished answers by question.
 pub(super) struct Answers {
     region: Region,
+    /// Failures and bogus data from this moment or before do not count: see [`Answers::new`].
+    doubt_until: UnixTime,
 }
 
 /// What an entry is about.
@@ -78,8 +80,10 @@ impl Kind {
 }
 
 impl Answers {
-    pub(super) fn new(region: Region) -> Self {
-        Self { region }
+    /// What is in the region, but for failures and bogus data from `doubt_until` or before: whoever
+    /// starts a process anew may have mended what was wrong.
+    pub(super) fn new(region: Region, doubt_until: UnixTime) -> Self {
+        Self { region, doubt_until }
     }
 
     //--- Clients
@@ -145,7 +149,7 @@ impl Answers {
             .get(key.as_bytes(), now.unix, |value| {
                 let entry = Entry::read(value)?;
                 let end = if stale { entry.stale_until } else { entry.expires };
-                let usable = now.unix < end.max(entry.expires);
+                let usable = now.unix < end.max(entry.expires) && !self.is_doubtful(&entry);
                 usable.then(|| hit::write(&entry, query, true, settings, now, out))?
             })
             .flatten()
@@ -164,8 +168,15 @@ impl Answers {
         f: impl FnOnce(&Entry<'_>) -> R,
     ) -> Option<R> {
         self.region
-            .get(key.as_bytes(), now.unix, |value| Entry::read(value).map(|entry| f(&entry)))
+            .get(key.as_bytes(), now.unix, |value| {
+                Entry::read(value).filter(|entry| !self.is_doubtful(entry)).map(|entry| f(&entry))
+            })
             .flatten()
+    }
+
+    fn is_doubtful(&self, entry: &Entry<'_>) -> bool {
+        let failed = entry.is_failure() || entry.status == SecurityStatus::Bogus;
+        failed && entry.stored <= self.doubt_until
     }
 
     //--- Resolution

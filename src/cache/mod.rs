@@ -127,13 +127,19 @@ pub struct Cached<T> {
 
 impl Cache {
     /// The stores in a memory that has a header.
-    fn over(memory: Memory, plans: &Plans, config: &Config, rng: &mut Rng) -> Self {
+    fn over(
+        memory: Memory,
+        plans: &Plans,
+        config: &Config,
+        doubt_until: UnixTime,
+        rng: &mut Rng,
+    ) -> Self {
         let memory = Arc::new(memory);
         let key = Header(memory.words()).key();
         let region = |plan| Region::new(&memory, plan, &key);
         Self {
             settings: ArcSwap::from_pointee(Settings::new(config)),
-            answers: Answers::new(region(plans.answers)),
+            answers: Answers::new(region(plans.answers), doubt_until),
             rrsets: Rrsets::new(region(plans.rrsets)),
             delegations: Delegations::new(region(plans.delegations)),
             infra: Infra::new(config.infra_cache_numhosts, rng),

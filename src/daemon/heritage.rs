@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use tracing::{info, warn};
 
 use crate::cache::Cache;
-use crate::clock::Rng;
+use crate::clock::{Now, Rng};
 use crate::config::Config;
 use crate::systemd::notify::Notifier;
 
@@ -21,7 +21,7 @@ pub(super) const PROBATION: Duration = Duration::from_secs(60);
 /// keep from now on: whatever happens to this process, the next one is given it.
 pub(super) fn open(passed: Option<OwnedFd>, config: &Config, notifier: &Notifier) -> Cache {
     let mut rng = Rng::from_rng(&mut rand::rng());
-    let taken = passed.map(|file| Cache::take_over(file, config, &mut rng));
+    let taken = passed.map(|file| Cache::take_over(file, config, Now::system(), &mut rng));
     let cache = match taken {
         Some(Ok(cache)) => {
             let usage = cache.usage();
