@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use nix::errno::Errno;
-use nix::libc::{c_int, c_void, siginfo_t};
+use nix::libc::{SI_USER, SIGABRT, c_int, c_void, siginfo_t};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 
 use super::atomic::Ordering::Relaxed;
@@ -37,20 +37,24 @@ pub(super) fn watch(memory: Arc<Memory>) -> Result<(), Errno> {
 }
 
 extern "C" fn note(number: c_int, info: *mut siginfo_t, _: *mut c_void) {
-    if let Some(word) = WATCHED.get().and_then(|memory| memory.words().get(AT_FAULT)) {
+    // SAFETY: the kernel has put this there for the handler to read.
+    let code = unsafe { info.as_ref() }.map_or(SI_USER, |info| info.si_code);
+    // A service manager that has lost patience sends SIGABRT, which is no damage.
+    let damage = number != SIGABRT || code != SI_USER;
+    if let Some(word) = WATCHED.get().and_then(|memory| memory.words().get(AT_FAULT))
+        && damage
+    {
         word.store(u64::from(number.unsigned_abs()), Relaxed);
     }
     let known = SIGNALS.into_iter().zip(&FORMER).find(|(signal, _)| *signal as c_int == number);
     let Some((signal, former)) = known else { return };
-    if let Some(former) = former.get() {
-        // SAFETY: puts back what was there before, the default or a handler of the standard
-        // library, which was in force until then.
-        let _ = unsafe { sigaction(signal, former) };
-    }
-    // What the processor did is done again when this returns, and then means what it meant before.
-    // What somebody sent has to be sent again.
-    // SAFETY: the kernel has put this there for the handler to read.
-    let sent = unsafe { info.as_ref() }.is_none_or(|info| info.si_code <= 0);
+    // What the processor did is done again when this returns, and then means what it meant before:
+    // the standard library looks whether the stack overflowed. What was sent is sent again.
+    let sent = code <= 0;
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    let next = former.get().filter(|_| !sent).unwrap_or(&default);
+    // SAFETY: the default, or what was there before, which was in force until then.
+    let _ = unsafe { sigaction(signal, next) };
     if sent {
         let _ = raise(signal);
     }

@@ -120,9 +120,11 @@ impl Cache {
 mod tests {
     use std::sync::atomic::Ordering::Relaxed;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::cache::testing::{a, answer, at, name, ns, question, rng};
-    use crate::cache::{Answer, DelegationPoint, DelegationSource, Rank};
+    use crate::cache::{Answer, DelegationPoint, DelegationSource, HotEdns, HotQuery, Rank};
     use crate::status::{Reason, SecurityStatus};
     use crate::wire::RecordType;
 
@@ -237,5 +239,55 @@ mod tests {
         let short = short.descriptor().unwrap().try_clone_to_owned().unwrap();
         let refused = Cache::take_over(short, &config(), at(0), &mut rng()).err();
         assert_eq!(refused, Some(Unfit::Foreign));
+    }
+
+    /// Asks for everything there is.
+    fn use_all(cache: &Cache, now: Now) {
+        let mut out = [0; 4_096];
+        for text in ["www.example. A", "b.example. A", "f.example. A"] {
+            let question = question(text);
+            for dnssec_ok in [false, true] {
+                let query = HotQuery {
+                    id: 1,
+                    flags: 0x0130,
+                    name_wire: question.name.as_wire(),
+                    rtype: question.rtype,
+                    class: question.class,
+                    edns: Some(HotEdns { udp_size: 1_232, dnssec_ok }),
+                };
+                let _ = (cache.hit(&query, now, &mut out), cache.stale_hit(&query, now, &mut out));
+            }
+            let _ = (cache.answer(&question, now), cache.denial(&question.name, now));
+        }
+        let _ = cache.rrset(&name("example."), RecordType::NS, now);
+        let _ = cache.delegation(&name("www.example."), now);
+        let _ = (cache.usage(), cache.flush_negative(), cache.flush_zone(&name("b.example.")));
+        let large = answer("l.example. A", SecurityStatus::Secure, vec![a("l.example.", 300); 40]);
+        cache.store_answer(&large, now);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        /// Whatever is done to the words, nothing panics, loops, or reads elsewhere.
+        #[test]
+        fn a_damaged_cache_does_no_more_than_forget_or_err(
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u64>(), any::<bool>()), 1..40),
+        ) {
+            let cache = filled();
+            let words = cache.memory.words();
+            let used: Vec<_> = (512..words.len()).filter(|at| words[*at].load(Relaxed) != 0).collect();
+            for (at, value, flip) in damage {
+                let word = &words[*at.get(&used)];
+                let bit = 1 << (value & 63);
+                word.store(if flip { word.load(Relaxed) ^ bit } else { value }, Relaxed);
+            }
+            use_all(&cache, at(1));
+            let file = cache.descriptor().unwrap().try_clone_to_owned().unwrap();
+            drop(cache);
+            let cache = Cache::take_over(file, &config(), at(10), &mut rng()).unwrap();
+            for i in 0..40 {
+                use_all(&cache, at(11 + i * 50));
+            }
+        }
     }
 }

@@ -198,6 +198,7 @@ fn with_buffer<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::sync::atomic::Ordering::Relaxed;
 
     use proptest::prelude::*;
 
@@ -378,6 +379,38 @@ mod tests {
                 });
                 prop_assert_eq!(region.usage().entries, entries);
             }
+        }
+
+        /// Whatever lies in the memory, what comes of it is a map that may forget.
+        #[test]
+        fn a_region_over_anything_is_a_map(
+            words in prop::collection::vec((any::<prop::sample::Index>(), any::<u64>()), 1..400),
+            ops in prop::collection::vec(op(), 1..200),
+        ) {
+            let region = region(MIN_REGION);
+            let all = region.memory.words();
+            for (at, word) in words {
+                all[at.index(all.len())].store(word, Relaxed);
+            }
+            let region = Region::new(&region.memory, region.plan, &[1; 16]);
+            for op in ops {
+                match op {
+                    Op::Put(key, len, fill) => {
+                        let value = vec![fill; len.into()];
+                        if region.put(&[key], &value, LATER, NOW) {
+                            prop_assert_eq!(get(&region, &[key]), Some(value));
+                        }
+                    }
+                    Op::Get(key) => drop(get(&region, &[key])),
+                    Op::Remove(key) => {
+                        region.remove(&[key]);
+                        prop_assert_eq!(get(&region, &[key]), None);
+                    }
+                }
+            }
+            prop_assert!(region.usage().used <= region.usage().bound);
+            region.retain(|_, _, _| false);
+            prop_assert_eq!(region.usage().entries, 0);
         }
     }
 }

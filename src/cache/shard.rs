@@ -5,7 +5,7 @@
 //! callers, one [`Writer`] at a time, which may die between any two of its stores:
 //!
 //! - An entry is written completely, then counted as part of its segment, then published by one
-//!   store into a slot. Before that nothing leads to it.
+//!   exchange of its slot. Before that nothing leads to it.
 //! - A segment is emptied by moving or clearing every slot that leads into it, then its generation
 //!   is raised; only after that it is written to again.
 //! - A reader takes the generation of a segment, *then* makes sure that the slot still leads there,
@@ -263,7 +263,7 @@ impl<'a> Shard<'a> {
         self.commit(place, header.words());
         let slot = former.unwrap_or_else(|| self.slot_for(hash));
         let hits = former.map_or(0, |slot| hits_of(self.index[slot].load(Relaxed)));
-        self.index[slot].store(slot_of(tag_of_hash(hash), hits, at), Release);
+        self.publish(slot, slot_of(tag_of_hash(hash), hits, at));
         true
     }
 
@@ -299,7 +299,7 @@ impl<'a> Shard<'a> {
 
     /// Removes everything.
     pub(super) fn clear(&self, writer: &mut Writer) {
-        self.index.iter().for_each(|slot| slot.store(EMPTY, Relaxed));
+        (0..self.geometry.slots).for_each(|slot| self.clear_slot(slot));
         (0..self.geometry.segments).for_each(|segment| self.free(segment));
         self.ghosts.iter().for_each(|ghosts| ghosts.store(0, Relaxed));
         *writer = self.writer();
@@ -346,8 +346,14 @@ impl<'a> Shard<'a> {
         self.slots(hash).min_by_key(worth).unwrap_or_default()
     }
 
+    /// Lets a slot lead to an entry that is complete. An exchange, here and below, since readers count
+    /// hits in it at the same time: theirs comes before, and is lost, or fails.
+    fn publish(&self, slot: usize, word: u64) {
+        self.index[slot].swap(word, Release);
+    }
+
     fn clear_slot(&self, slot: usize) {
-        self.index[slot].store(EMPTY, Relaxed);
+        self.index[slot].swap(EMPTY, Relaxed);
     }
 
     //--- Log
@@ -479,9 +485,8 @@ impl<'a> Shard<'a> {
             to.store(from.load(Relaxed), Relaxed);
         }
         self.commit(place, header.words());
-        // A reader may count a hit at the same moment, which is lost.
         let hits = hits_of(word).saturating_sub(cost);
-        self.index[slot].store(slot_of(tag_of(word), hits, new), Release);
+        self.publish(slot, slot_of(tag_of(word), hits, new));
         true
     }
 
