@@ -22,6 +22,8 @@ pub(super) fn fingerprint(config: &Config) -> u64 {
         &config.module_config,
         config.tls_upstream,
         config.disable_edns_do,
+        (&config.dns64_prefix, config.dns64_synthall, &config.dns64_ignore_aaaa),
+        config.do_nat64,
     );
     let taken = (
         config.harden_glue,
