@@ -190,8 +190,9 @@ mod tests {
             config
         };
         let insecure = changed(|config| config.domain_insecure.push(name("example.")));
+        type Case = (&'static str, fn(&Cache), Config, Option<Unfit>);
         #[rustfmt::skip]
-        let cases: &[(&str, fn(&Cache), Config, Option<Unfit>)] = &[
+        let cases: &[Case] = &[
             ("unexpected end",  |_| {},                          config(), None),
             ("orderly end",     Cache::release,                  config(), None),
             ("verbosity",       |_| {},                          changed(|config| config.verbosity = 4), None),
