@@ -85,9 +85,14 @@ impl Cache {
     /// Forgets everything but the servers, and begins to learn by that configuration.
     pub fn begin_anew(&self, config: &Config) {
         // Nobody shall take over what is half forgotten.
-        self.header().set_rules(0);
+        self.disown();
         self.clear();
         self.header().set_rules(fingerprint(config));
+    }
+
+    /// No other process takes over what is here now.
+    pub(super) fn disown(&self) {
+        self.header().set_rules(0);
     }
 
     /// This process has lived long enough to say that the cache it took over does no harm. Until
@@ -223,6 +228,12 @@ mod tests {
             assert!(cache.fits(&new));
         };
         assert_eq!(next(begin, &config()).err(), Some(Unfit::Rules));
+        // Two sets of rules in one cache are nobody's.
+        for next_config in [&config(), &new] {
+            let refused = next(|cache| cache.reconfigure(&new), next_config).err();
+            assert_eq!(refused, Some(Unfit::Rules));
+        }
+        assert_eq!(next(|cache| cache.reconfigure(&config()), &config()).err(), None);
         let cache = next(begin, &new).unwrap();
         assert_eq!((cache.usage().answers.entries, cache.usage().rrsets.entries), (0, 0));
     }

@@ -152,7 +152,13 @@ impl Cache {
     }
 
     /// Takes over the options of another configuration, all but the sizes.
+    ///
+    /// If it teaches something else, what is here is not handed over any more, unless
+    /// [`Cache::begin_anew`] follows: nobody can tell by which rules each piece was learned.
     pub fn reconfigure(&self, config: &Config) {
+        if !self.fits(config) {
+            self.disown();
+        }
         self.settings.store(Arc::new(Settings::new(config)));
     }
 
