@@ -26,7 +26,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use nix::errno::Errno;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -56,6 +56,11 @@ use worker::{Running, WayOut};
 
 /// How often the line of `systemctl status` is renewed.
 const STATUS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The command line, for completions.
+pub fn command() -> clap::Command {
+    Args::command()
+}
 
 /// The `prebound` program.
 pub fn main() -> ExitCode {

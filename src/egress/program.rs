@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, CommandFactory, Parser};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
@@ -65,6 +65,11 @@ SIGHUP reads the configuration again; a file with mistakes changes nothing.
 
 Exit status: 64 wrong command line, 69 no usable socket was passed, 71 the system refused something,
 76 the resolver sent a malformed message over the only channel, 78 mistakes in the configuration.";
+
+/// The command line, for completions.
+pub fn command() -> clap::Command {
+    Args::command()
+}
 
 /// Runs the program.
 pub fn main() -> ExitCode {

@@ -27,7 +27,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use crate::config;
@@ -43,6 +43,11 @@ use supervisor::{Program, Supervisor};
 
 /// The name in messages.
 const NAME: &str = "prebound-launch";
+
+/// The command line, for completions.
+pub fn command() -> clap::Command {
+    Args::command()
+}
 
 /// Runs the program.
 pub fn main() -> ExitCode {
