@@ -54,6 +54,8 @@ use operators::Operators;
 use prepare::{Prepared, Refusal, prepare};
 use worker::{Running, WayOut};
 
+/// What a start may take: long lists of local data and large copies of zones are read in it.
+const START_TIME: Duration = Duration::from_secs(300);
 /// How often the line of `systemctl status` is renewed.
 const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -120,6 +122,7 @@ fn start(args: &Args) -> Result<(Daemon, EventLoop), u8> {
         logging::say("prebound", error);
         exit::OSERR
     })?;
+    notifier.extend(START_TIME);
     let prepared = prepare(args).map_err(|refusal| refuse(&notifier, &refusal))?;
     let Prepared { config, settings, files, mut claimed } = prepared;
     let count = deal::workers(config.num_threads, &claimed.udp);
@@ -322,8 +325,15 @@ impl Daemon {
         let queries = total.get(crate::metrics::Stat::Queries);
         let hits = total.get(crate::metrics::Stat::CacheHits);
         let rate = (hits * 100).checked_div(queries).unwrap_or(0);
+        let cache = self.shared.cache.usage();
+        let stores = [cache.answers, cache.rrsets, cache.delegations];
+        let used = stores.iter().map(|store| store.used).sum::<usize>() >> 20;
+        let bound = stores.iter().map(|store| store.bound).sum::<usize>() >> 20;
         let sandbox = &self.sandbox;
-        format!("{queries} queries, {rate}% from the cache; sandbox: {sandbox}")
+        format!(
+            "{queries} queries, {rate}% from the cache, which uses {used} of {bound} MiB; \
+             sandbox: {sandbox}"
+        )
     }
 }
 

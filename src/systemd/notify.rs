@@ -102,6 +102,13 @@ impl Notifier {
         self.send(&[NotifyState::Reloading, NotifyState::MonotonicUsec(micros)], None);
     }
 
+    /// The start, or what else is under way, may take so much longer from now on than the unit
+    /// says; microseconds of more than 71 minutes are cut.
+    pub fn extend(&self, by: Duration) {
+        let micros = u32::try_from(by.as_micros()).unwrap_or(u32::MAX);
+        self.send(&[NotifyState::ExtendTimeoutUsec(micros)], None);
+    }
+
     /// We are about to end.
     pub fn stopping(&self) {
         self.send(&[NotifyState::Stopping], None);
@@ -229,6 +236,8 @@ mod tests {
         check("STATUS=idle\n");
         notifier.watchdog();
         check("WATCHDOG=1\n");
+        notifier.extend(Duration::from_millis(1_500));
+        check("EXTEND_TIMEOUT_USEC=1500000\n");
         notifier.stopping();
         check("STOPPING=1\n");
         notifier.failed(Errno::EMFILE, "no descriptors");
