@@ -12,7 +12,7 @@ use crate::wire::NameError;
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum ValueError {
-    /// Not [`Shape::YesNo`].
+    /// Not [`Shape::YesNo`](super::shape::Shape::YesNo).
     #[error("expected yes or no")]
     YesNo {
         /// What was probably meant.
@@ -32,10 +32,10 @@ pub enum ValueError {
         /// The least.
         min: i64,
     },
-    /// Not [`Shape::PowerOfTwo`].
+    /// Not [`Shape::PowerOfTwo`](super::shape::Shape::PowerOfTwo).
     #[error("expected a power of 2")]
     PowerOfTwo,
-    /// Not [`Shape::Size`].
+    /// Not [`Shape::Size`](super::shape::Shape::Size).
     #[error("expected a number of bytes such as 65536, 64k, 4m or 1g")]
     Size,
     /// Not one of the words.
@@ -46,7 +46,7 @@ pub enum ValueError {
         /// The one it looks most like.
         nearest: Option<&'static str>,
     },
-    /// Not [`Shape::Address`].
+    /// Not [`Shape::Address`](super::shape::Shape::Address).
     #[error("expected an IPv4 or IPv6 address")]
     Address,
     /// What follows `@` is not a port.
@@ -58,16 +58,16 @@ pub enum ValueError {
         /// Whether a name would do in the sibling option.
         is_name: bool,
     },
-    /// Not [`Shape::Netblock`].
+    /// Not [`Shape::Netblock`](super::shape::Shape::Netblock).
     #[error(transparent)]
     Netblock(#[from] NetblockError),
-    /// Not [`Shape::Prefix64`].
+    /// Not [`Shape::Prefix64`](super::shape::Shape::Prefix64).
     #[error("expected an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits")]
     Prefix64,
-    /// Not [`Shape::Name`].
+    /// Not [`Shape::Name`](super::shape::Shape::Name).
     #[error("expected a domain name: {0}")]
     Name(#[from] NameError),
-    /// Not [`Shape::PortRange`].
+    /// Not [`Shape::PortRange`](super::shape::Shape::PortRange).
     #[error("expected a port, or a range of ports such as 1024-2047")]
     PortRange,
     /// An unknown word in `module-config:`.
@@ -81,28 +81,28 @@ pub enum ValueError {
     /// `module-config:` without the one module that resolves.
     #[error("'iterator' has to be the last module")]
     NoIterator,
-    /// Not [`Shape::Date`].
+    /// Not [`Shape::Date`](super::shape::Shape::Date).
     #[error("expected a date such as 20260731120000, seconds since 1970, or -1")]
     Date,
-    /// Not [`Shape::Iterations`].
+    /// Not [`Shape::Iterations`](super::shape::Shape::Iterations).
     #[error("expected pairs of key size and iterations, key sizes ascending")]
     Iterations,
-    /// Not [`Shape::FetchPolicy`].
+    /// Not [`Shape::FetchPolicy`](super::shape::Shape::FetchPolicy).
     #[error("expected up to 16 numbers, each -1 or greater, with spaces between")]
     FetchPolicy,
-    /// Not [`Shape::Nsid`].
+    /// Not [`Shape::Nsid`](super::shape::Shape::Nsid).
     #[error("expected hexadecimal digits, or ascii_ and text")]
     Nsid,
-    /// Not [`Shape::Hex`].
+    /// Not [`Shape::Hex`](super::shape::Shape::Hex).
     #[error("expected {digits} hexadecimal digits")]
     Hex {
         /// How many.
         digits: usize,
     },
-    /// Not [`Shape::Record`].
+    /// Not [`Shape::Record`](super::shape::Shape::Record).
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// Not [`Shape::Anchor`].
+    /// Not [`Shape::Anchor`](super::shape::Shape::Anchor).
     #[error("expected a DS or DNSKEY record")]
     NotAnAnchor,
     /// `yes` to an option that only the builds for tests have.
@@ -110,7 +110,7 @@ pub enum ValueError {
         "is for tests of the validator only: this program was built without the feature 'fake-sha1'"
     )]
     TestsOnly,
-    /// Not [`Shape::PtrRecord`].
+    /// Not [`Shape::PtrRecord`](super::shape::Shape::PtrRecord).
     #[error("expected an address and a name, with a TTL between or without")]
     PtrRecord,
     /// A tag that `define-tag:` does not name.

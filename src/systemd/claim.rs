@@ -215,7 +215,7 @@ pub enum ClaimError {
         second: Label,
     },
     /// Nothing to serve clients with.
-    #[error("no UDP or TCP socket for DNS was passed; after a change of units restart the socket unit")]
+    #[error("no UDP or TCP socket was passed; if units have changed, restart the socket unit")]
     NoListener,
     /// No way to ask servers.
     #[error(
