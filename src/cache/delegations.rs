@@ -60,6 +60,11 @@ impl Delegations {
         self.region.clear();
     }
 
+    /// Octets used and allowed.
+    pub(super) fn octets(&self) -> (usize, usize) {
+        self.region.octets()
+    }
+
     pub(super) fn usage(&self) -> Usage {
         self.region.usage()
     }

@@ -24,7 +24,7 @@ use crate::config::Config;
 /// Says that this is a cache of ours: "prebound".
 const MAGIC: u64 = u64::from_be_bytes(*b"prebound");
 /// Version of everything that lies in the memory: header, shards, and the octets of keys and values
-/// of every store. To be raised with any change of them; a test remembers what they look like.
+/// of every store. To be raised with any change of them, of which nothing reminds.
 pub(super) const LAYOUT: u64 = 1;
 /// Words before the first store: a page.
 const HEADER: usize = 512;

@@ -162,6 +162,13 @@ impl Cache {
         self.settings.store(Arc::new(Settings::new(config)));
     }
 
+    /// Octets used and allowed of answers, RRsets and delegations together. Costs much less than
+    /// [`Cache::usage`], which counts entries.
+    pub fn octets(&self) -> (usize, usize) {
+        let stores = [self.answers.octets(), self.rrsets.octets(), self.delegations.octets()];
+        stores.into_iter().fold((0, 0), |sum, store| (sum.0 + store.0, sum.1 + store.1))
+    }
+
     /// How much of each store is used.
     pub fn usage(&self) -> CacheUsage {
         CacheUsage {

@@ -163,12 +163,15 @@ impl Region {
 
     /// How much is used. Looks at every slot.
     pub(super) fn usage(&self) -> Usage {
-        let mut usage = Usage { bound: self.plan.octets, ..Usage::default() };
-        for i in 0..self.plan.shards {
-            usage.entries += self.shard(i).entries();
-            usage.used += self.shard(i).used();
-        }
-        usage
+        let (used, bound) = self.octets();
+        let entries = (0..self.plan.shards).map(|i| self.shard(i).entries()).sum();
+        Usage { entries, used, bound }
+    }
+
+    /// Octets used and allowed. Looks at no slot, so that it may be asked often.
+    pub(super) fn octets(&self) -> (usize, usize) {
+        let used = (0..self.plan.shards).map(|i| self.shard(i).used()).sum();
+        (used, self.plan.octets)
     }
 
     fn shard(&self, i: usize) -> Shard<'_> {

@@ -116,6 +116,11 @@ impl Rrsets {
         self.region.clear();
     }
 
+    /// Octets used and allowed.
+    pub(super) fn octets(&self) -> (usize, usize) {
+        self.region.octets()
+    }
+
     pub(super) fn usage(&self) -> Usage {
         self.region.usage()
     }

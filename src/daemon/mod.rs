@@ -325,10 +325,8 @@ impl Daemon {
         let queries = total.get(crate::metrics::Stat::Queries);
         let hits = total.get(crate::metrics::Stat::CacheHits);
         let rate = (hits * 100).checked_div(queries).unwrap_or(0);
-        let cache = self.shared.cache.usage();
-        let stores = [cache.answers, cache.rrsets, cache.delegations];
-        let used = stores.iter().map(|store| store.used).sum::<usize>() >> 20;
-        let bound = stores.iter().map(|store| store.bound).sum::<usize>() >> 20;
+        let (used, bound) = self.shared.cache.octets();
+        let (used, bound) = (used >> 20, bound >> 20);
         let sandbox = &self.sandbox;
         format!(
             "{queries} queries, {rate}% from the cache, which uses {used} of {bound} MiB; \
