@@ -28,6 +28,17 @@ fn unvalidated() -> Config {
     }
 }
 
+/// Two zones whose name servers have names in each other.
+fn circular() -> World {
+    World::new(
+        unvalidated(),
+        &[
+            ("10.0.1.1", "*a.com. *", "au a.com. NS ns.b.net."),
+            ("10.0.1.2", "*b.net. *", "au b.net. NS ns.a.com."),
+        ],
+    )
+}
+
 /// A trust anchor for `example.com.` that no key can match.
 fn anchored() -> Config {
     let owner = name("example.com.");
@@ -52,13 +63,7 @@ fn equal_questions_cost_one_exchange() {
 
 #[test]
 fn name_servers_that_depend_on_each_other_end() {
-    let mut world = World::new(
-        unvalidated(),
-        &[
-            ("10.0.1.1", "*a.com. *", "au a.com. NS ns.b.net."),
-            ("10.0.1.2", "*b.net. *", "au b.net. NS ns.a.com."),
-        ],
-    );
+    let mut world = circular();
     let client = world.ask("www.a.com. A");
     world.run();
     assert!(world.outcome(client).starts_with("SERVFAIL"), "{}", world.outcome(client));
@@ -70,13 +75,7 @@ fn name_servers_that_depend_on_each_other_end() {
 #[test]
 fn a_failure_for_want_of_a_circle_is_not_remembered() {
     // ns.b.net. can be found, only not from inside the question for ns.a.com.
-    let mut world = World::new(
-        unvalidated(),
-        &[
-            ("10.0.1.1", "*a.com. *", "au a.com. NS ns.b.net."),
-            ("10.0.1.2", "*b.net. *", "au b.net. NS ns.a.com."),
-        ],
-    );
+    let mut world = circular();
     let client = world.ask("www.a.com. A");
     world.run();
     assert!(world.outcome(client).starts_with("SERVFAIL"));
