@@ -19,6 +19,14 @@ fail() {
   exit 1
 }
 
+# cargo_tool NAME VERSION: a program of crates.io, built once into the cache unless it is installed.
+cargo_tool() {
+  PATH=$PATH:$cache/$1/bin
+  if command -v "$1" >/dev/null; then return; fi
+  cargo install "$1" --version "$2" --locked --quiet --root "$cache/$1" >"$scratch/install.log" 2>&1 \
+    || { cat "$scratch/install.log" >&2; skip "$1 cannot be installed"; }
+}
+
 # The lab and the conformance scenarios lie beside the repository, also when this is one of its work trees.
 shared() {
   local place
